@@ -1,0 +1,235 @@
+/**
+ * The Engine port: NET/IO's one interface, with two implementations (`native-engine.ts`, `node-engine.ts`; DESIGN §2). Same input bytes,
+ * however they were split, give the same events and the same output bytes on both.
+ *
+ * A connection is a *handle*: a positive 31-bit integer, index + generation. A command with a stale handle does nothing (and returns
+ * `STALE` where it returns something), so a callback may close what a later event of the same batch names.
+ *
+ * ## An HTTP/1 exchange
+ * ```
+ *   onHead(down)  ─ route ─ pool ─>  forward(down, up, edits)      head and body of the request go to `up`
+ *   onHead(up)    ─ filters ──────>  forward(up, down, edits)      1xx: the head alone; any other: the response with its body
+ *   onEnd(down) / onEnd(up)                                        where forward had answered OPEN: the body has been moved
+ * ```
+ * A downstream connection gives its next head only after the exchange is over: request consumed and final response written. `reply` answers
+ * without an upstream. An upstream connection is free again when forward(up, down) answered `DONE | REUSABLE`, or its `onEnd` said REUSABLE.
+ */
+import type { Edits } from '../protocol/edits.js';
+import type { Framing } from '../protocol/framing.js';
+import type { Head } from '../protocol/head.js';
+
+/** What an address is: an IP with a port, or the path of a Unix socket (a leading `@` or NUL means Linux's abstract namespace). */
+export type Address = { readonly ip: string; readonly port: number } | { readonly path: string };
+
+/** Options of the socket itself, applied before bind/connect. Counts and durations as the kernel takes them. */
+export interface SocketOptions {
+  /** Default true. */
+  readonly noDelay?: boolean;
+  /** Seconds; absent: no keep-alive. */
+  readonly keepAlive?: { readonly idleS?: number; readonly intervalS?: number; readonly probes?: number };
+  /** Native only. */
+  readonly mark?: number;
+  /** Native only: IP_TRANSPARENT / IPV6_TRANSPARENT. */
+  readonly transparent?: boolean;
+  /** Native only: IP_FREEBIND. */
+  readonly freebind?: boolean;
+}
+
+/** How bytes on a connection become messages, and its bounds. Made once per listener or cluster with `Engine.profile`. */
+export interface ProfileOptions {
+  /** `raw`: opaque bytes. `inspect`: bytes are shown with `onPeek` and kept, until `adopt` says what they are. Else a codec's framing. */
+  readonly framing: 'raw' | 'inspect' | Framing;
+  readonly side: 'downstream' | 'upstream';
+  /** Largest head in bytes (HTTP/1: start line to blank line). Default 61,440. Fault HEAD_TOO_LARGE. */
+  readonly maxHeadBytes?: number;
+  /** Most header lines. Default 100. Fault TOO_MANY_HEADERS. */
+  readonly maxHeaders?: number;
+  /** Largest request target. Default: maxHeadBytes. Fault TARGET_TOO_LARGE. */
+  readonly maxTargetBytes?: number;
+  /** Per connection and direction: above `high` waiting output bytes the feeding side is not read, until `low`. Default 1 MiB, low = half. */
+  readonly bufferLimitBytes?: number;
+  /** Bytes of a request kept for retries (EDIT_FLAG.RETAIN). Default = bufferLimitBytes. */
+  readonly maxRetainBytes?: number;
+  /** No byte in either direction for so long, with no exchange open (HTTP/1) or at all (raw): onTimeout `idle`. 0: none. Default 0. */
+  readonly idleTimeoutMs?: number;
+  /** From the first byte of a head (or from accept, for the first one) to its last: onTimeout `head`. 0: none. Default 0. */
+  readonly headTimeoutMs?: number;
+  /** How long, and how many bytes, a closing connection is read and thrown away so that the peer gets the answer (RFC 9112 §9.6). Default 1,000 ms, 1 MiB. */
+  readonly lingerMs?: number;
+  readonly lingerBytes?: number;
+  /** Accept HTTP/1.0 requests. Default true (Fault VERSION_NOT_SUPPORTED otherwise). */
+  readonly acceptHttp10?: boolean;
+  /** What to do with names that hold an underscore. Default allow. */
+  readonly underscores?: 'allow' | 'reject' | 'drop';
+}
+/** Number of a profile, from `Engine.profile`. */
+export type Profile = number;
+
+export interface ListenOptions extends SocketOptions {
+  readonly address: Address;
+  readonly profile: Profile;
+  /** Default 1,024. */
+  readonly backlog?: number;
+  /** Native; the fallback only where Node can. Default false. */
+  readonly reusePort?: boolean;
+  /** An IPv6 wildcard also takes IPv4. Default false (IPV6_V6ONLY). */
+  readonly dualStack?: boolean;
+  /** File mode of a Unix socket, e.g. 0o660. A stale socket file is removed, but only if nobody listens on it. */
+  readonly mode?: number;
+  /** Ask the kernel where each connection was going before iptables redirected it (SO_ORIGINAL_DST). Native only. */
+  readonly originalDst?: boolean;
+  /** Most connections accepted in one wake-up. Default 64. */
+  readonly maxAcceptsPerWake?: number;
+}
+export interface ConnectOptions extends SocketOptions {
+  readonly address: Address;
+  readonly profile: Profile;
+  /** Default 5,000. onClosed with `connect-timeout`. */
+  readonly connectTimeoutMs?: number;
+  /** Bind to this address first (Istio's 127.0.0.6). */
+  readonly source?: { readonly ip: string; readonly port?: number };
+}
+
+/** Why a connection ended. `errno` beside it is the system's name (`ECONNRESET`, ...) or an empty string. */
+export type CloseReason =
+  | 'local' //           we closed it
+  | 'remote' //          the peer's FIN, at a place where the protocol allows it
+  | 'reset' //           RST, or another read or write error
+  | 'truncated' //       the peer's FIN in the middle of a message
+  | 'connect-failed'
+  | 'connect-timeout'
+  | 'unexpected' //      bytes from an upstream that was asked nothing
+  | 'linger'; //         the lingering close of a finished connection came to its end
+
+/** Bytes that break the framing; the connection gives no more heads. For HTTP/1 `status` is the answer the peer should get. */
+export interface FramingFault {
+  readonly protocol: string;
+  readonly code: string;
+  /** From the first byte of the message. */
+  readonly offset: number;
+  readonly status: number;
+  /** In the head (nothing was forwarded) or in the body (a forward is open). */
+  readonly where: 'head' | 'body';
+}
+
+/** What becomes of a connection. Called from the engine, one after the other, never from inside a command. */
+export interface ConnectionHandler {
+  /** An outgoing connection is there. Commands may be given before it; output waits. */
+  onConnected?(connection: number): void;
+  /** A whole head has arrived and waits for `forward`, `reply` or `close`. */
+  onHead?(connection: number, head: Head): void;
+  /** What an `inspect` connection has received so far (each time: all of it). `ended`: the peer sent FIN. Answer with `adopt` or `close`, or wait. */
+  onPeek?(connection: number, bytes: Uint8Array, ended: boolean): void;
+  /** The body that `forward` left OPEN has been moved to the other side (or thrown away). `bytes`: body bytes of the message. */
+  onEnd?(from: number, bytes: number, flags: number): void;
+  /** Broken bytes: in a head, answer with `reply`; in a body, close both sides. */
+  onFault?(connection: number, fault: FramingFault): void;
+  /** A time of the profile has passed; the connection is still there. */
+  onTimeout?(connection: number, which: 'idle' | 'head'): void;
+  /** Raw connections in a `relay`: both directions ended; or the connection is gone. The last event of a connection; the handle is stale after it. */
+  onClosed(connection: number, reason: CloseReason, errno: string): void;
+}
+
+/** Bits of what `forward` answers, and of the flags of `onEnd`. */
+export const FORWARD = {
+  /** The handle (or its pending head) is not there any more, or `to` cannot take a message now. Nothing was sent. */
+  STALE: 0,
+  /** The head was queued and its body goes on; `onEnd` follows. */
+  OPEN: 1,
+  /** All of the message was moved; no `onEnd` follows. */
+  DONE: 2,
+  /** With DONE, or in `onEnd`, of a response: the upstream connection may serve the next request. */
+  REUSABLE: 4,
+} as const;
+
+/** What a connection is at, for access logs and metrics. */
+export interface ConnectionInfo {
+  readonly local: Address;
+  readonly remote: Address;
+  /** Where the connection was going before it was redirected, where `originalDst` was asked for and differs. */
+  readonly originalDst?: Address;
+}
+
+/** Bytes on the wire since the connection began. */
+export interface Traffic {
+  received: number;
+  sent: number;
+  /** Output bytes that wait in the process. */
+  queued: number;
+}
+
+export interface Listener {
+  readonly handle: number;
+  /** The address it is bound to, with the real port where 0 was asked for. */
+  readonly address: Address;
+}
+
+export interface EngineCapabilities {
+  readonly originalDst: boolean;
+  readonly transparent: boolean;
+  readonly mark: boolean;
+  readonly reusePort: boolean;
+}
+
+export interface Engine {
+  readonly name: 'native' | 'fallback';
+  readonly capabilities: EngineCapabilities;
+  /** Milliseconds on a monotonic clock, read once per wake-up. */
+  readonly now: number;
+
+  profile(options: ProfileOptions): Profile;
+  /** Opens a listener. `accept` is called for each connection and gives its handler; undefined closes the connection. Throws ListenError. */
+  listen(options: ListenOptions, accept: (connection: number, listener: number) => ConnectionHandler | undefined): Promise<Listener>;
+  /** Stops accepting and closes the listening socket; its connections live on. */
+  unlisten(listener: number): void;
+  /** Starts to connect; every failure arrives as `onClosed`, later. */
+  connect(options: ConnectOptions, handler: ConnectionHandler): number;
+  /** From now on another object takes the events of a connection. */
+  setHandler(connection: number, handler: ConnectionHandler): void;
+
+  /** The pending (or, with RETAIN, the kept) head of a connection; undefined where there is none. Valid until the current callback returns. */
+  head(connection: number): Head | undefined;
+  /**
+   * Sends the pending head of `from`, changed by `edits`, to `to`, and ties the body to it: with back-pressure, re-framed as `to` needs it.
+   * Answers bits of FORWARD. A request may be forwarded again, to another upstream, when the first was sent with RETAIN and `canReplay` says yes.
+   * A final response to a request that is not complete yet says `connection: close` downstream.
+   */
+  forward(from: number, to: number, edits: Edits): number;
+  /**
+   * Answers the pending (or current) request of a downstream connection itself: `edits` has status and lines, `body` the body. The engine writes
+   * content-length and connection, leaves the body out for HEAD, 204 and 304, throws the rest of the request body away within the linger bounds, and goes on to the next request or closes.
+   * A 1xx status sends that head only. After a fault the connection closes, with a linger. True if it was sent; false: stale, or a final head is out already.
+   */
+  reply(connection: number, edits: Edits, body?: Uint8Array): boolean;
+  /** Lets go of a body held back by HOLD_BODY. */
+  releaseBody(from: number): void;
+  /** True where the request of this downstream connection was kept whole so far and may be forwarded again. */
+  canReplay(connection: number): boolean;
+
+  /** Ties two raw connections: bytes of each go to the other, with back-pressure and half-close. Each gets `onClosed` at its end. */
+  relay(a: number, b: number): void;
+  /** Sends bytes on a raw connection (or after a tunnel began). False above the watermark (the bytes are taken all the same, up to twice of it; beyond that the connection closes). */
+  write(connection: number, bytes: Uint8Array): boolean;
+  /** An inspected connection becomes a raw one or one of a codec; the bytes seen so far are its first. `skip` of them are thrown away. */
+  adopt(connection: number, profile: Profile, skip?: number): void;
+
+  pause(connection: number): void;
+  resume(connection: number): void;
+  /** Changes the profile's idle time for one connection; 0: none. */
+  setIdleTimeout(connection: number, timeoutMs: number): void;
+  /** No further request on this downstream connection: the next response says close; an idle one is closed (after `graceMs`, default 0). */
+  drain(connection: number): void;
+  /**
+   * `flush`: what is queued still goes out, then FIN, then a linger. `now`: FIN at once, queue dropped. `reset`: RST.
+   * `onClosed` follows, with reason `local` (or `linger`), never from inside this call.
+   */
+  close(connection: number, how: 'flush' | 'now' | 'reset'): void;
+
+  info(connection: number): ConnectionInfo | undefined;
+  /** Fills and returns one shared object. */
+  traffic(connection: number): Traffic | undefined;
+  /** Open connections, listeners not counted. */
+  readonly connections: number;
+  /** Closes everything. The engine is of no use after it. */
+  shutdown(): Promise<void>;
+}
