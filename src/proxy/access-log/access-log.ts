@@ -1,0 +1,60 @@
+import type { Address } from '../../network/engine.js';
+import type { Head } from '../../protocol/head.js';
+
+/**
+ * What is known of one request (or TCP connection) when it is logged; one object per downstream connection is reused. Also the source of the
+ * substitutions (`%REQ(...)%`, ...) in header values. Times in milliseconds on the engine's clock; -1: did not happen.
+ */
+export interface LogRecord {
+  /** Wall clock at the start, ms since 1970. */
+  startTime: number;
+  start: number;
+  requestEnd: number;
+  upstreamStart: number;
+  firstUpstreamByte: number;
+  lastUpstreamByte: number;
+  firstDownstreamByte: number;
+  end: number;
+  requestHead: Head | undefined;
+  responseHead: Head | undefined;
+  method: string;
+  /** Path with query as received and as forwarded. */
+  originalPath: string;
+  path: string;
+  authority: string;
+  scheme: string;
+  protocol: string;
+  requestId: string;
+  responseCode: number;
+  /** Envoy's response code details, e.g. `via_upstream`, `route_not_found`. */
+  details: string;
+  connectionTerminationDetails: string;
+  /** Bits of RESPONSE_FLAG (response-flags.ts). */
+  flags: number;
+  /** Body bytes; for TCP all bytes. */
+  bytesReceived: number;
+  bytesSent: number;
+  upstreamBytesReceived: number;
+  upstreamBytesSent: number;
+  attempts: number;
+  routeName: string;
+  virtualHost: string;
+  upstreamCluster: string;
+  upstreamHost: Address | undefined;
+  upstreamHostname: string;
+  upstreamLocal: Address | undefined;
+  upstreamTransportFailure: string;
+  downstreamRemote: Address | undefined;
+  downstreamDirectRemote: Address | undefined;
+  downstreamLocal: Address | undefined;
+  filterChain: string;
+  connectionId: number;
+}
+
+/** One configured access log: its filter and format are inside. */
+export interface AccessLog {
+  /** True where the log wants the heads of this kind of record (`%REQ%`, `%RESP%`): they are retained only then. */
+  readonly wantsRequestHead: boolean;
+  readonly wantsResponseHead: boolean;
+  log(record: LogRecord): void;
+}

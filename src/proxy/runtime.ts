@@ -1,0 +1,257 @@
+/**
+ * The runtime model: what `control/` compiles a configuration into, once per change, and what the data path reads (DESIGN §4). Plain immutable
+ * objects with closures where a decision is made; no protobuf message, no lookup by string on the common route. Times in milliseconds, 0 = none, unless said.
+ */
+import type { Address, ListenOptions, SocketOptions } from '../network/engine.js';
+import type { Head } from '../protocol/head.js';
+import type { AccessLog } from './access-log/access-log.js';
+import type { HeaderMutation } from './route/header-mutation.js';
+
+export interface RuntimeConfig {
+  readonly listeners: readonly ListenerConfig[];
+  readonly clusters: ReadonlyMap<string, ClusterConfig>;
+}
+
+// ---- downstream -------------------------------------------------------------------------------------------------------------------------
+
+export interface ListenerConfig {
+  readonly name: string;
+  /** `listener.<statPrefix>.`: the configured prefix, or `<addr>_<port>` with `:` turned into `_`. */
+  readonly statPrefix: string;
+  readonly addresses: readonly Address[];
+  /** `bind_to_port: false` listeners are reached only through `use_original_dst`. */
+  readonly bindToPort: boolean;
+  readonly socket: Omit<ListenOptions, 'address' | 'profile'>;
+  readonly useOriginalDst: boolean;
+  readonly trafficDirection: 'UNSPECIFIED' | 'INBOUND' | 'OUTBOUND';
+  readonly bufferLimitBytes: number;
+  /** Which inspectors must have spoken before a chain can be chosen; both false: the chain is chosen at accept. */
+  readonly inspect: { readonly tls: boolean; readonly http: boolean; readonly timeoutMs: number; readonly continueOnTimeout: boolean };
+  /** The chain for a connection: most specific match as Envoy documents, else the default chain, else undefined (close; stat `no_filter_chain_match`). */
+  matchChain(connection: ChainInput): FilterChain | undefined;
+  readonly chains: readonly FilterChain[];
+  /** Listener-level logs: connections without a chain. */
+  readonly accessLogs: readonly AccessLog[];
+  /** The v3 Listener as configured, for config_dump. */
+  readonly source: object;
+}
+
+export interface ChainInput {
+  /** Destination (restored where the original one is known). */
+  readonly local: Address;
+  readonly remote: Address;
+  /** The address of the socket's other end before PROXY protocol and the like; here: the same as remote. */
+  readonly directRemote: Address;
+  readonly serverName: string;
+  readonly transportProtocol: 'raw_buffer' | 'tls';
+  readonly applicationProtocols: readonly string[];
+}
+
+export interface FilterChain {
+  readonly name: string;
+  readonly filter: HttpManagerConfig | TcpProxyConfig;
+}
+
+export interface HttpManagerConfig {
+  readonly kind: 'http';
+  readonly statPrefix: string;
+  readonly routes: RouteTable;
+  readonly maxHeadBytes: number;
+  readonly maxHeaders: number;
+  readonly acceptHttp10: boolean;
+  readonly defaultHostForHttp10: string;
+  readonly properCase: boolean;
+  readonly underscores: 'allow' | 'reject' | 'drop';
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  /** Requests per downstream connection; 0: no bound. */
+  readonly maxRequestsPerConnection: number;
+  readonly requestHeadersTimeoutMs: number;
+  /** Whole request, head to last byte. */
+  readonly requestTimeoutMs: number;
+  readonly streamIdleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly useRemoteAddress: boolean;
+  readonly skipXffAppend: boolean;
+  readonly xffTrustedHops: number;
+  readonly via: string;
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  readonly serverName: string;
+  readonly serverHeader: 'OVERWRITE' | 'APPEND_IF_ABSENT' | 'PASS_THROUGH';
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly escapedSlashes: 'KEEP_UNCHANGED' | 'REJECT_REQUEST' | 'UNESCAPE_AND_REDIRECT' | 'UNESCAPE_AND_FORWARD';
+  /** `any`, `matching` the listener's port, or `none`. */
+  readonly stripHostPort: 'any' | 'matching' | 'none';
+  readonly proxy100Continue: boolean;
+  /** Lower-case upgrade tokens that may pass (`websocket`, `connect`). */
+  readonly upgrades: ReadonlySet<string>;
+  readonly suppressEnvoyHeaders: boolean;
+  readonly accessLogs: readonly AccessLog[];
+  readonly forwardClientCert: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
+  /** The compiled stream filters before the router, in order: names only where there is none that acts. */
+  readonly filters: readonly string[];
+}
+
+export interface TcpProxyConfig {
+  readonly kind: 'tcp';
+  readonly statPrefix: string;
+  /** Chooses a cluster name, by weight where several are named. `random`: 0 <= r < 1. */
+  chooseCluster(random: number): string;
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  readonly maxConnectionDurationMs: number;
+  readonly accessLogs: readonly AccessLog[];
+}
+
+// ---- routes -----------------------------------------------------------------------------------------------------------------------------
+
+export interface RouteTable {
+  readonly name: string;
+  /** Virtual host by authority (port ignored where configured), then the first route that matches. Undefined: 404, `route_not_found`. */
+  match(head: Head, request: RouteInput): Route | undefined;
+  readonly maxDirectBodyBytes: number;
+  /** Names of clusters that its routes mention, for validation. */
+  readonly clusterNames: readonly string[];
+}
+
+export interface RouteInput {
+  /** Host without leading and trailing space, lower case; empty where the request has none. */
+  readonly host: string;
+  /** Normalised path with query, as it would be forwarded without rewrite. */
+  readonly path: string;
+  readonly scheme: string;
+  readonly isConnect: boolean;
+  /** Upgrade token, lower case, or empty. */
+  readonly upgrade: string;
+  /** 0 <= r < 1: runtime fractions. */
+  readonly random: number;
+}
+
+export interface Route {
+  readonly name: string;
+  readonly virtualHost: string;
+  /** Applied in order: route (most specific), virtual host, table — as Envoy's `most_specific_header_mutations_wins` says. Undefined where none changes anything. */
+  readonly requestHeaders: HeaderMutation | undefined;
+  readonly responseHeaders: HeaderMutation | undefined;
+  readonly action: ForwardAction | RedirectAction | DirectAction;
+}
+
+export interface ForwardAction {
+  readonly kind: 'forward';
+  /** Chooses a cluster: fixed, by weight (`random`), or from a header. Undefined: the header names none. */
+  chooseCluster(head: Head, random: number): ClusterChoice | undefined;
+  readonly clusterNotFoundStatus: number;
+  /** New path with query; undefined: unchanged. */
+  readonly rewritePath: ((path: string) => string) | undefined;
+  /** New Host; undefined: unchanged. `auto`: the endpoint's host name. */
+  readonly rewriteHost: ((host: string, path: string, head: Head) => string | undefined) | 'auto' | undefined;
+  readonly appendForwardedHost: boolean;
+  /** Whole request, until the response is complete. Default 15,000; 0 none. */
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number | undefined;
+  readonly retry: RetryPolicy | undefined;
+  readonly priority: 'DEFAULT' | 'HIGH';
+  /** Upgrade tokens switched on or off here, over the manager's. */
+  readonly upgrades: ReadonlyMap<string, boolean> | undefined;
+  /** Hash of the request for RING_HASH and MAGLEV; undefined: none. */
+  readonly hash: ((head: Head, remote: Address) => number | undefined) | undefined;
+  readonly includeVhRateLimits?: boolean;
+  readonly includeAttemptCount: boolean;
+  readonly includeAttemptCountInResponse: boolean;
+}
+export interface ClusterChoice {
+  readonly name: string;
+  /** Header changes of a weighted entry. */
+  readonly requestHeaders: HeaderMutation | undefined;
+  readonly responseHeaders: HeaderMutation | undefined;
+}
+export interface RedirectAction {
+  readonly kind: 'redirect';
+  readonly status: number;
+  location(scheme: string, host: string, path: string): string;
+}
+export interface DirectAction {
+  readonly kind: 'direct';
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+/** Bits of `RetryPolicy.on`. */
+export const RETRY_ON = {
+  FIVE_XX: 1,
+  GATEWAY_ERROR: 2,
+  RESET: 4,
+  CONNECT_FAILURE: 8,
+  RETRIABLE_4XX: 16,
+  REFUSED_STREAM: 32,
+  RETRIABLE_STATUS_CODES: 64,
+  RETRIABLE_HEADERS: 128,
+  ENVOY_RATELIMITED: 256,
+  RESET_BEFORE_REQUEST: 512,
+} as const;
+export interface RetryPolicy {
+  readonly on: number;
+  /** Default 1. */
+  readonly numRetries: number;
+  readonly perTryTimeoutMs: number;
+  readonly perTryIdleTimeoutMs: number;
+  readonly statusCodes: ReadonlySet<number>;
+  readonly retriableHeaders: ((head: Head) => boolean) | undefined;
+  readonly retriableRequest: ((head: Head) => boolean) | undefined;
+  /** Default 25. */
+  readonly backoffBaseMs: number;
+  /** Default 10 × base. */
+  readonly backoffMaxMs: number;
+  /** Hosts tried before are avoided, up to so many draws. */
+  readonly avoidPreviousHosts: boolean;
+  readonly hostSelectionAttempts: number;
+}
+
+// ---- upstream ---------------------------------------------------------------------------------------------------------------------------
+
+export interface ClusterConfig {
+  readonly name: string;
+  /** `cluster.<statName>.` */
+  readonly statName: string;
+  readonly discovery: 'STATIC' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'ORIGINAL_DST' | 'EDS';
+  /** Endpoints as configured; for DNS types host names that `control/` resolves. */
+  readonly endpoints: readonly EndpointConfig[];
+  readonly dns: { readonly refreshMs: number; readonly respectTtl: boolean; readonly family: 'AUTO' | 'V4_ONLY' | 'V6_ONLY' | 'V4_PREFERRED' | 'ALL'; readonly failureRefreshMs: number };
+  readonly connectTimeoutMs: number;
+  readonly lb: 'ROUND_ROBIN' | 'LEAST_REQUEST' | 'RANDOM' | 'CLUSTER_PROVIDED';
+  /** Draws of LEAST_REQUEST. Default 2. */
+  readonly choiceCount: number;
+  /** Per cent of healthy hosts below which all are used. Default 50. */
+  readonly panicThreshold: number;
+  readonly breakers: { readonly DEFAULT: Breakers; readonly HIGH: Breakers };
+  readonly bufferLimitBytes: number;
+  /** Idle pooled connections are closed after it. Default 3,600,000. */
+  readonly idleTimeoutMs: number;
+  readonly maxRequestsPerConnection: number;
+  readonly maxConnectionDurationMs: number;
+  readonly maxResponseHeadBytes: number;
+  readonly maxResponseHeaders: number;
+  readonly properCase: boolean;
+  readonly socket: SocketOptions;
+  readonly source: { readonly ip: string; readonly port?: number } | undefined;
+  /** The v3 Cluster as configured, for config_dump. */
+  readonly configured: object;
+}
+export interface Breakers {
+  readonly maxConnections: number;
+  readonly maxPending: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+}
+export interface EndpointConfig {
+  readonly address: Address;
+  readonly hostname: string;
+  /** 1.. */
+  readonly weight: number;
+  readonly priority: number;
+  readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
+  readonly health: 'UNKNOWN' | 'HEALTHY' | 'UNHEALTHY' | 'DRAINING' | 'TIMEOUT' | 'DEGRADED';
+}
