@@ -1,0 +1,14 @@
+// The addon's entry: what JavaScript sees of native/.
+#include <napi.h>
+
+#include "engine_binding.h"
+
+void RegisterHttp1(Napi::Env env, Napi::Object exports);
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  sluice::RegisterEngine(env, exports);
+  RegisterHttp1(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, Init)

@@ -1,0 +1,222 @@
+// The native engine: sockets, framing and relays of one worker (src/network/engine.ts is the contract). Knows no N-API.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "buffer.h"
+#include "http1.h"
+#include "socket.h"
+#include "timer_wheel.h"
+
+namespace sluice {
+
+using Handle = int32_t;
+constexpr Handle kNoHandle = 0;
+
+enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1 };
+enum class Side : uint8_t { kDownstream, kUpstream };
+
+struct Profile {
+  FramingKind framing = FramingKind::kRaw;
+  Side side = Side::kDownstream;
+  http1::Limits limits;
+  size_t high_water = 1024 * 1024;
+  size_t max_retain = 1024 * 1024;
+  double idle_ms = 0;
+  double head_ms = 0;
+  double linger_ms = 1000;
+  uint64_t linger_bytes = 1024 * 1024;
+};
+
+/// The numbers are part of the contract with native-engine.ts.
+enum class EventKind : int32_t { kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed };
+enum class CloseReason : int32_t { kLocal, kRemote, kReset, kTruncated, kConnectFailed, kConnectTimeout, kUnexpected, kLinger };
+enum class CloseHow : int32_t { kFlush, kNow, kReset };
+enum class TimeoutKind : int32_t { kIdle, kHead };
+constexpr int kForwardStale = 0;
+constexpr int kForwardOpen = 1;
+constexpr int kForwardDone = 2;
+constexpr int kForwardReusable = 4;
+
+/// kAccept: a = listener. kHead: a = word where the table starts. kPeek: a = arena offset, b = length, c = ended. kEnd: a, b = body bytes low/high, c = FORWARD bits.
+/// kFault: a = fault name, b = offset, c = status, d = 1 in a body. kTimeout: a = TimeoutKind. kClosed: a = CloseReason, b = errno.
+struct Event {
+  EventKind kind;
+  Handle handle;
+  int32_t a = 0;
+  int32_t b = 0;
+  int32_t c = 0;
+  int32_t d = 0;
+};
+static_assert(sizeof(Event) == 24);
+
+struct EditsRef {
+  std::span<const int32_t> ints;
+  std::span<const uint8_t> bytes;
+};
+
+struct Traffic {
+  uint64_t received = 0;
+  uint64_t sent = 0;
+  size_t queued = 0;
+};
+
+class Engine {
+ public:
+  /// Takes the events of a batch to whoever decides. Called from `wake` only; commands may be given from inside.
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void deliver(std::span<const Event> events) = 0;
+  };
+
+  static constexpr size_t kMaxEvents = 512;
+
+  /// `arena`: memory shared with the sink, 4-byte aligned, at least 64 KiB. Outlives the engine.
+  Engine(std::span<uint8_t> arena, Sink& sink);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// The descriptor that becomes readable when `wake` has something to do.
+  [[nodiscard]] int poll_fd() const noexcept { return epoll_.get(); }
+  /// Handles what is ready. Call when `poll_fd` is readable, and when the time of `next_timer_ms` has come.
+  void wake();
+  /// Milliseconds until `wake` must be called even if nothing is readable; -1: never.
+  [[nodiscard]] double next_timer_ms() const noexcept;
+  [[nodiscard]] double now_ms() const noexcept { return now_ms_; }
+  void refresh_clock() noexcept;
+
+  /// Number of the profile; -1 where its head limit does not fit the arena.
+  [[nodiscard]] int add_profile(const Profile& profile);
+  [[nodiscard]] Handle listen(const SocketAddress& address, const SocketOptions& options, int profile, bool original_dst, int max_accepts, SocketFault& fault);
+  void unlisten(Handle listener);
+  [[nodiscard]] Handle connect(const SocketAddress& address, const SocketAddress* source, const SocketOptions& options, int profile, double timeout_ms);
+
+  /// Word of the arena where the table of the connection's head starts; -1: no head.
+  [[nodiscard]] int32_t head(Handle handle);
+  [[nodiscard]] int forward(Handle from, Handle to, const EditsRef& edits);
+  [[nodiscard]] bool reply(Handle handle, const EditsRef& edits, std::span<const uint8_t> body);
+  void release_body(Handle handle);
+  [[nodiscard]] bool can_replay(Handle handle) const;
+  void relay(Handle a, Handle b);
+  [[nodiscard]] bool write(Handle handle, std::span<const uint8_t> bytes);
+  void adopt(Handle handle, int profile, size_t skip);
+  void pause(Handle handle);
+  void resume(Handle handle);
+  void set_idle_timeout(Handle handle, double ms);
+  void drain(Handle handle);
+  void close(Handle handle, CloseHow how);
+
+  /// Text forms of `SocketAddress::text`.
+  struct Info {
+    std::string local;
+    std::string remote;
+    std::string original_dst;
+  };
+  [[nodiscard]] std::optional<Info> info(Handle handle) const;
+  [[nodiscard]] std::optional<std::string> listener_address(Handle listener) const;
+  [[nodiscard]] std::optional<Traffic> traffic(Handle handle) const;
+  [[nodiscard]] size_t connections() const noexcept { return open_; }
+  /// Text of a fault number.
+  [[nodiscard]] const char* fault_name(int32_t number) const noexcept;
+
+ private:
+  struct Connection;
+  struct Listener;
+
+  // slots
+  [[nodiscard]] Connection* find(Handle handle) const noexcept;
+  [[nodiscard]] Connection& open_slot(Fd fd, const Profile& profile);
+
+  // events
+  void emit(EventKind kind, Handle handle, int32_t a = 0, int32_t b = 0, int32_t c = 0, int32_t d = 0);
+  void deliver();
+  void schedule();
+  [[nodiscard]] bool arena_fits(size_t bytes) const noexcept;
+  [[nodiscard]] int32_t place_head(const Connection& connection, bool in_batch);
+  [[nodiscard]] int32_t fault_number(const char* name);
+
+  // readiness
+  void accept_some(Listener& listener);
+  void on_ready(Connection& connection, uint32_t bits);
+  void finish_connect(Connection& connection);
+  void run(Connection& connection);
+  [[nodiscard]] bool wants_input(const Connection& connection) const noexcept;
+  [[nodiscard]] bool receive(Connection& connection);
+  void consume(Connection& connection);
+  void on_eof(Connection& connection);
+  void enqueue(Connection& connection);
+
+  // messages
+  void read_head(Connection& connection);
+  [[nodiscard]] bool pump(Connection& connection);
+  [[nodiscard]] size_t pump_bytes(Connection& connection, std::span<const uint8_t> input);
+  void body_done(Connection& from, bool announce);
+  void exchange_done(Connection& connection);
+  void discard_body(Connection& connection);
+  [[nodiscard]] int forward_request(Connection& from, Connection& to, const EditsRef& edits);
+  [[nodiscard]] int forward_response(Connection& from, Connection& to, const EditsRef& edits);
+  void start_body(Connection& from, Connection& to);
+  void drop_head(Connection& connection);
+  void drop_retained(Connection& connection);
+  void fault(Connection& connection, const http1::Fault& fault, bool in_body);
+  void begin_tunnel(Connection& a, Connection& b);
+
+  // output
+  void put_body(Connection& to, std::span<const uint8_t> data, http1::BodyFraming framing);
+  void send_or_queue(Connection& to, std::span<const uint8_t> data);
+  void flush(Connection& connection);
+  void mark_dirty(Connection& connection);
+  void after_output(Connection& connection);
+
+  // ends
+  void start_closing(Connection& connection);
+  void start_linger(Connection& connection);
+  void finish(Connection& connection, CloseReason reason, int error);
+  void detach(Connection& connection);
+  void fail_io(Connection& connection, int error);
+  void on_timer(Connection& connection);
+  void arm(Connection& connection, uint8_t kind, double ms);
+  void disarm(Connection& connection) noexcept;
+  void touch(Connection& connection);
+
+  std::span<uint8_t> arena_;
+  size_t arena_events_ = 0;  ///< bytes of the events part in use
+  size_t arena_extra_ = 0;   ///< next free byte of the part for `head()`
+  Sink* sink_;
+  Fd epoll_;
+  Fd waker_;
+  bool scheduled_ = false;
+  bool awake_ = false;
+  double now_ms_ = 0;
+
+  BlockPool pool_;
+  std::vector<uint8_t> scratch_;   ///< where body bytes are received
+  std::vector<uint8_t> head_out_;  ///< where heads are put together
+  std::vector<std::unique_ptr<Connection>> slots_;
+  std::vector<uint32_t> free_;
+  std::vector<uint32_t> ended_;  ///< slots whose kClosed waits to be delivered
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<http1::HeadParser>> parsers_;
+  std::deque<Profile> profiles_;  ///< connections point into it
+  size_t max_head_ = 0;
+  std::vector<Event> events_;
+  std::vector<Event> delivering_;
+  std::vector<Handle> ready_;
+  std::vector<Handle> dirty_;
+  std::vector<Handle> working_;  ///< the one of the two lists that is being worked through
+  std::vector<const char*> fault_names_;
+  TimerWheel wheel_;
+  size_t open_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,335 @@
+/**
+ * The engine on the addon (native/engine.h). The addon owns the sockets; here its batches of events become calls of handlers, and commands become
+ * direct calls. Nothing is allocated per event but what a handler asks for.
+ */
+import os from 'node:os';
+import type { Addon } from '../base/backend.js';
+import { ConfigError, ListenError } from '../base/errors.js';
+import type { Edits } from '../protocol/edits.js';
+import { Head } from '../protocol/head.js';
+import type {
+  Address,
+  CloseReason,
+  ConnectionHandler,
+  ConnectionInfo,
+  ConnectOptions,
+  Engine,
+  EngineCapabilities,
+  FramingFault,
+  Listener,
+  ListenOptions,
+  Profile,
+  ProfileOptions,
+  SocketOptions,
+  Traffic,
+} from './engine.js';
+
+/** Memory shared with the addon for heads and peeked bytes; a quarter of it bounds one head. Touched pages alone cost memory. */
+const ARENA_BYTES = 48 * 1024 * 1024;
+/** Engine::kMaxEvents, words per event. */
+const MAX_EVENTS = 512;
+const EVENT_WORDS = 6;
+const EVENT = { ACCEPT: 1, CONNECTED: 2, HEAD: 3, PEEK: 4, END: 5, FAULT: 6, TIMEOUT: 7, CLOSED: 8 } as const;
+const CLOSE_REASONS: readonly CloseReason[] = ['local', 'remote', 'reset', 'truncated', 'connect-failed', 'connect-timeout', 'unexpected', 'linger'];
+const CLOSE_HOW = { flush: 0, now: 1, reset: 2 } as const;
+const INDEX_MASK = 0xfffff;
+
+const DEFAULT_HEAD_BYTES = 61_440;
+const DEFAULT_HEADERS = 100;
+const DEFAULT_BUFFER_BYTES = 1024 * 1024;
+const DEFAULT_LINGER_MS = 1000;
+const DEFAULT_LINGER_BYTES = 1024 * 1024;
+const DEFAULT_CONNECT_MS = 5000;
+
+/** What `createEngine` of the addon gives (native/engine_binding.cc). */
+interface NativeEngine {
+  forward(from: number, to: number): number;
+  reply(connection: number, body: Uint8Array | undefined): boolean;
+  head(connection: number): number;
+  releaseBody(connection: number): void;
+  canReplay(connection: number): boolean;
+  relay(a: number, b: number): void;
+  write(connection: number, bytes: Uint8Array): boolean;
+  adopt(connection: number, profile: number, skip: number): void;
+  pause(connection: number): void;
+  resume(connection: number): void;
+  setIdleTimeout(connection: number, ms: number): void;
+  drain(connection: number): void;
+  close(connection: number, how: number): void;
+  info(connection: number): string | undefined;
+  listenerAddress(listener: number): string | undefined;
+  traffic(connection: number): boolean;
+  connections(): number;
+  clock(): void;
+  faultName(number: number): string;
+  bindEdits(ints: Int32Array, bytes: Uint8Array): void;
+  profile(...options: number[]): number;
+  listen(...options: (string | number)[]): number | string;
+  connect(...options: (string | number)[]): number;
+  unlisten(listener: number): void;
+  destroy(): void;
+}
+type CreateEngine = (arena: Uint8Array, events: Int32Array, clock: Float64Array, deliver: (count: number) => void) => NativeEngine;
+
+/** Makes the native engine of this thread. Throws where the addon cannot join the event loop. */
+export function createNativeEngine(addon: Addon): Engine {
+  return new SocketEngine(addon.createEngine as unknown as CreateEngine);
+}
+
+class SocketEngine implements Engine {
+  readonly name = 'native';
+  readonly capabilities: EngineCapabilities = { originalDst: true, transparent: true, mark: true, reusePort: true };
+  readonly #native: NativeEngine;
+  readonly #events = new Int32Array(MAX_EVENTS * EVENT_WORDS);
+  readonly #clock = new Float64Array(4);
+  readonly #bytes: Uint8Array;
+  readonly #head: Head;
+  /** By the index part of the handle. */
+  readonly #handlers: (ConnectionHandler | undefined)[] = [];
+  readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
+  readonly #faultNames: string[] = [];
+  readonly #faultProtocol = 'http1';
+  readonly #traffic: Traffic = { received: 0, sent: 0, queued: 0 };
+  #edits: Edits | undefined;
+  #inBatch = false;
+  #closed = false;
+
+  constructor(create: CreateEngine) {
+    const arena = new ArrayBuffer(ARENA_BYTES);
+    this.#bytes = new Uint8Array(arena);
+    this.#head = new Head(this.#bytes, new Int32Array(arena));
+    this.#native = create(this.#bytes, this.#events, this.#clock, (count) => this.#deliver(count));
+  }
+
+  get now(): number {
+    // Between two batches (a timer of ours, a promise) the last wake-up's time may be old.
+    if (!this.#inBatch) this.#native.clock();
+    return this.#clock[0];
+  }
+
+  #deliver(count: number): void {
+    const events = this.#events;
+    const handlers = this.#handlers;
+    this.#inBatch = true;
+    for (let at = 0, end = count * EVENT_WORDS; at < end; at += EVENT_WORDS) {
+      const kind = events[at];
+      const handle = events[at + 1];
+      const handler = handlers[handle & INDEX_MASK];
+      if (kind === EVENT.HEAD) {
+        if (handler === undefined) continue;
+        this.#head.base = events[at + 2];
+        handler.onHead?.(handle, this.#head);
+      } else if (kind === EVENT.END) {
+        handler?.onEnd?.(handle, events[at + 3] * 0x1_0000_0000 + (events[at + 2] >>> 0), events[at + 4]);
+      } else if (kind === EVENT.CLOSED) {
+        handlers[handle & INDEX_MASK] = undefined;
+        handler?.onClosed(handle, CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
+      } else if (kind === EVENT.ACCEPT) {
+        this.#accept(handle, events[at + 2]);
+      } else if (kind === EVENT.CONNECTED) {
+        handler?.onConnected?.(handle);
+      } else if (kind === EVENT.PEEK) {
+        const start = events[at + 2];
+        handler?.onPeek?.(handle, this.#bytes.subarray(start, start + events[at + 3]), events[at + 4] !== 0);
+      } else if (kind === EVENT.FAULT) {
+        handler?.onFault?.(handle, this.#fault(events[at + 2], events[at + 3], events[at + 4], events[at + 5]));
+      } else if (kind === EVENT.TIMEOUT) {
+        handler?.onTimeout?.(handle, events[at + 2] === 0 ? 'idle' : 'head');
+      }
+    }
+    this.#inBatch = false;
+  }
+
+  #accept(connection: number, listener: number): void {
+    const handler = this.#accepts.get(listener)?.(connection, listener);
+    if (handler === undefined) this.#native.close(connection, CLOSE_HOW.now);
+    else this.#handlers[connection & INDEX_MASK] = handler;
+  }
+
+  #fault(number: number, offset: number, status: number, inBody: number): FramingFault {
+    this.#faultNames[number] ??= this.#native.faultName(number);
+    return { protocol: this.#faultProtocol, code: this.#faultNames[number], offset, status, where: inBody === 1 ? 'body' : 'head' };
+  }
+
+  profile(options: ProfileOptions): Profile {
+    const { framing } = options;
+    const kind = framing === 'raw' ? 0 : framing === 'inspect' ? 1 : framing.name === 'http1' ? 2 : -1;
+    if (kind < 0) throw new ConfigError(`the native engine has no framing ${typeof framing === 'string' ? framing : framing.name}`);
+    const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
+    const bufferBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
+    const profile = this.#native.profile(
+      kind,
+      options.side === 'downstream' ? 0 : 1,
+      maxHeadBytes,
+      options.maxHeaders ?? DEFAULT_HEADERS,
+      options.maxTargetBytes ?? maxHeadBytes,
+      (options.acceptHttp10 ?? true) ? 1 : 0,
+      { allow: 0, reject: 1, drop: 2 }[options.underscores ?? 'allow'],
+      bufferBytes,
+      options.maxRetainBytes ?? bufferBytes,
+      options.idleTimeoutMs ?? 0,
+      options.headTimeoutMs ?? 0,
+      options.lingerMs ?? DEFAULT_LINGER_MS,
+      options.lingerBytes ?? DEFAULT_LINGER_BYTES,
+    );
+    if (profile < 0) throw new ConfigError(`a head of ${maxHeadBytes} bytes is larger than the engine can show (${ARENA_BYTES / 4})`);
+    return profile;
+  }
+
+  async listen(options: ListenOptions, accept: (connection: number, listener: number) => ConnectionHandler | undefined): Promise<Listener> {
+    const [ip, port, path] = parts(options.address);
+    const result = this.#native.listen(
+      ip,
+      port,
+      path,
+      options.profile,
+      options.originalDst === true ? 1 : 0,
+      options.maxAcceptsPerWake ?? 64,
+      options.backlog ?? 1024,
+      options.reusePort === true ? 1 : 0,
+      options.dualStack === true ? 1 : 0,
+      options.mode ?? -1,
+      ...socketNumbers(options),
+    );
+    if (typeof result === 'string') {
+      const [call, errno] = result.split(' ');
+      const code = errorName(Number(errno));
+      throw new ListenError(code, ip === '' ? path : `${ip}:${port}`, `${call}: ${systemText(Number(errno))}`);
+    }
+    this.#accepts.set(result, accept);
+    const [localIp, localPort, localPath] = (this.#native.listenerAddress(result) ?? '').split('\n');
+    return { handle: result, address: localIp === '' || localIp === undefined ? { path: localPort || localPath || path } : { ip: localIp, port: Number(localPort) } };
+  }
+
+  unlisten(listener: number): void {
+    this.#accepts.delete(listener);
+    this.#native.unlisten(listener);
+  }
+
+  connect(options: ConnectOptions, handler: ConnectionHandler): number {
+    const [ip, port, path] = parts(options.address);
+    const connection = this.#native.connect(
+      ip,
+      port,
+      path,
+      options.profile,
+      options.connectTimeoutMs ?? DEFAULT_CONNECT_MS,
+      options.source?.ip ?? '',
+      options.source?.port ?? 0,
+      ...socketNumbers(options),
+    );
+    if (connection === 0) throw new ConfigError(`not an address: ${ip}${path} from ${options.source?.ip ?? 'any'}`);
+    this.#handlers[connection & INDEX_MASK] = handler;
+    return connection;
+  }
+
+  setHandler(connection: number, handler: ConnectionHandler): void {
+    this.#handlers[connection & INDEX_MASK] = handler;
+  }
+
+  head(connection: number): Head | undefined {
+    const base = this.#native.head(connection);
+    return base < 0 ? undefined : new Head(this.#bytes, this.#head.ints, base);
+  }
+
+  forward(from: number, to: number, edits: Edits): number {
+    if (edits !== this.#edits) this.#bind(edits);
+    return this.#native.forward(from, to);
+  }
+  reply(connection: number, edits: Edits, body?: Uint8Array): boolean {
+    if (edits !== this.#edits) this.#bind(edits);
+    return this.#native.reply(connection, body);
+  }
+  #bind(edits: Edits): void {
+    this.#edits = edits;
+    this.#native.bindEdits(edits.ints, edits.bytes);
+  }
+
+  releaseBody(from: number): void {
+    this.#native.releaseBody(from);
+  }
+  canReplay(connection: number): boolean {
+    return this.#native.canReplay(connection);
+  }
+  relay(a: number, b: number): void {
+    this.#native.relay(a, b);
+  }
+  write(connection: number, bytes: Uint8Array): boolean {
+    return this.#native.write(connection, bytes);
+  }
+  adopt(connection: number, profile: Profile, skip = 0): void {
+    this.#native.adopt(connection, profile, skip);
+  }
+  pause(connection: number): void {
+    this.#native.pause(connection);
+  }
+  resume(connection: number): void {
+    this.#native.resume(connection);
+  }
+  setIdleTimeout(connection: number, timeoutMs: number): void {
+    this.#native.setIdleTimeout(connection, timeoutMs);
+  }
+  drain(connection: number): void {
+    this.#native.drain(connection);
+  }
+  close(connection: number, how: 'flush' | 'now' | 'reset'): void {
+    this.#native.close(connection, CLOSE_HOW[how]);
+  }
+
+  info(connection: number): ConnectionInfo | undefined {
+    const text = this.#native.info(connection);
+    if (text === undefined) return undefined;
+    const [localIp, localPort, remoteIp, remotePort, originalIp, originalPort] = text.split('\n');
+    return {
+      local: address(localIp, localPort),
+      remote: address(remoteIp, remotePort),
+      ...(originalPort === undefined ? {} : { originalDst: address(originalIp, originalPort) }),
+    };
+  }
+
+  traffic(connection: number): Traffic | undefined {
+    if (!this.#native.traffic(connection)) return undefined;
+    this.#traffic.received = this.#clock[1];
+    this.#traffic.sent = this.#clock[2];
+    this.#traffic.queued = this.#clock[3];
+    return this.#traffic;
+  }
+  get connections(): number {
+    return this.#closed ? 0 : this.#native.connections();
+  }
+
+  async shutdown(): Promise<void> {
+    this.#closed = true;
+    this.#native.destroy();
+  }
+}
+
+/** "ip", "port" or "", "path". */
+const address = (ip: string, portOrPath: string): Address => (ip === '' ? { path: portOrPath ?? '' } : { ip, port: Number(portOrPath) });
+
+const parts = (target: Address): [ip: string, port: number, path: string] => ('path' in target ? ['', 0, target.path] : [target.ip, target.port, '']);
+
+const socketNumbers = (options: SocketOptions): number[] => [
+  options.noDelay === false ? 0 : 1,
+  options.keepAlive === undefined ? 0 : 1,
+  options.keepAlive?.idleS ?? 0,
+  options.keepAlive?.intervalS ?? 0,
+  options.keepAlive?.probes ?? 0,
+  options.mark ?? -1,
+  options.transparent === true ? 1 : 0,
+  options.freebind === true ? 1 : 0,
+];
+
+const ERROR_NAMES = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
+/** `ECONNRESET` and so on; empty for 0. */
+const errorName = (errno: number): string => (errno === 0 ? '' : (ERROR_NAMES.get(errno) ?? `errno ${errno}`));
+const systemText = (errno: number): string => SYSTEM_TEXT[errorName(errno)] ?? errorName(errno);
+/** The few failures of opening a listener that a user meets. */
+const SYSTEM_TEXT: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use by another process',
+  EADDRNOTAVAIL: 'no interface of this machine has the address',
+  EACCES: 'permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)',
+  EPERM: 'operation not permitted (the option needs CAP_NET_ADMIN)',
+  EINVAL: 'not a valid address or option',
+  ENOENT: 'the folder of the socket file does not exist',
+};
