@@ -5,6 +5,7 @@
 #if defined(NAPI_VERSION) && defined(__GLIBC__)
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +28,23 @@ SLUICE_HIDDEN int lstat(const char* path, struct stat* result) noexcept {
   return static_cast<int>(syscall(SYS_newfstatat, AT_FDCWD, path, result, AT_SYMLINK_NOFOLLOW));
 }
 SLUICE_HIDDEN int fstat(int fd, struct stat* result) noexcept { return static_cast<int>(syscall(SYS_fstat, fd, result)); }
+
+// GLIBC 2.34 moved these from libpthread and gave them a new version; the one of the first release is still there.
+#if defined(__x86_64__)
+#define SLUICE_FIRST_GLIBC "GLIBC_2.2.5"
+#elif defined(__aarch64__)
+#define SLUICE_FIRST_GLIBC "GLIBC_2.17"
+#else
+#error "native/glibc_compat.cc: name the first GLIBC of this architecture"
+#endif
+int sluice_first_pthread_once(pthread_once_t*, void (*)()) noexcept;
+int sluice_first_pthread_key_create(pthread_key_t*, void (*)(void*)) noexcept;
+__asm__(".symver sluice_first_pthread_once, pthread_once@" SLUICE_FIRST_GLIBC);
+__asm__(".symver sluice_first_pthread_key_create, __pthread_key_create@" SLUICE_FIRST_GLIBC);
+SLUICE_HIDDEN int pthread_once(pthread_once_t* once, void (*routine)()) { return sluice_first_pthread_once(once, routine); }
+SLUICE_HIDDEN int __pthread_key_create(pthread_key_t* key, void (*destructor)(void*)) noexcept {
+  return sluice_first_pthread_key_create(key, destructor);
+}
 
 }  // extern "C"
 

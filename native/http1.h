@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "head_layout.h"
+#include "http1_rules.h"
 
 namespace sluice::http1 {
 
@@ -36,6 +37,7 @@ enum class Parsed : uint8_t { kMore, kHead, kFault };
 class HeadParser {
  public:
   void reset(bool is_response) noexcept;
+  /// A message is `max_head_bytes` long at most, and every rule is applied as its byte arrives, so neither faults nor offsets depend on how the input is split.
   /// `input` begins at the first byte that belongs to no earlier message (leading CRLFs are counted in `skipped()`).
   [[nodiscard]] Parsed parse(std::span<const uint8_t> input, const Limits& limits) noexcept;
   /// After kHead: the table of head-layout.ts, offsets relative to `input.data()`. `HEAD_BYTES` does not count `skipped()`; `METHOD` etc. do include it in their offset.
@@ -44,7 +46,62 @@ class HeadParser {
   [[nodiscard]] const Fault& fault() const noexcept;
   /// True once a byte of a message (not of leading CRLFs) has been seen.
   [[nodiscard]] bool started() const noexcept;
-  /// (private members: yours)
+
+ private:
+  enum class State : uint8_t {
+    kStart,      ///< empty lines before a request line
+    kStartLf,    ///< the LF of an empty line
+    kMethod,
+    kTarget,
+    kVersion,    ///< request: `HTTP/1.x` after the target
+    kRequestCr,
+    kPrefix,     ///< response: `HTTP/1.x SP 3DIGIT`
+    kStatusEnd,  ///< response: SP before the reason, or CR
+    kReason,
+    kStartLineLf,
+    kLineStart,
+    kName,
+    kSpace,      ///< after the colon
+    kValue,
+    kLineLf,
+    kFinalLf,
+    kHead,
+    kFault,
+  };
+  struct Span {
+    uint32_t start = 0;
+    uint32_t bytes = 0;
+  };
+
+  [[nodiscard]] Parsed fail(const rules::FaultKind& kind, uint32_t at) noexcept;
+  [[nodiscard]] bool finish_target(const uint8_t* data, uint32_t end) noexcept;
+  [[nodiscard]] bool finish_version(const uint8_t* data, uint32_t at, bool accept_http10) noexcept;
+  [[nodiscard]] bool finish_line(const uint8_t* data, uint32_t value_end, const Limits& limits) noexcept;
+  [[nodiscard]] bool finish_known(const uint8_t* data, int id, Span value) noexcept;
+  [[nodiscard]] bool take_length(const uint8_t* data, Span value) noexcept;
+  [[nodiscard]] bool take_coding(const uint8_t* data, Span value) noexcept;
+  [[nodiscard]] bool take_options(const uint8_t* data, Span value) noexcept;
+  [[nodiscard]] bool finish_head(const uint8_t* data, uint32_t final_cr) noexcept;
+  void mark_named(const uint8_t* data) noexcept;
+  [[nodiscard]] int32_t& word(int index) noexcept { return table_[static_cast<size_t>(index)]; }
+
+  std::vector<int32_t> table_;
+  std::array<Span, rules::kMaxConnectionOptions> options_;
+  Fault fault_;
+  uint32_t option_count_ = 0;
+  uint32_t position_ = 0;    ///< next byte to look at
+  uint32_t skipped_ = 0;
+  uint32_t name_start_ = 0;
+  uint32_t name_bytes_ = 0;
+  uint32_t value_start_ = 0;
+  uint32_t lines_ = 0;       ///< header lines on the wire, dropped ones included
+  uint32_t version_ = 0;     ///< where the version of the start line begins
+  bool is_response_ = false;
+  bool http11_ = false;
+  bool close_ = false;       ///< options of Connection
+  bool keep_alive_ = false;
+  bool upgrade_ = false;
+  State state_ = State::kStart;
 };
 
 enum class BodyFraming : uint8_t { kNone, kLength, kChunked, kUntilClose };
@@ -75,6 +132,51 @@ class BodyReader {
   [[nodiscard]] std::string_view trailers() const noexcept;
   /// FIN now would cut a message short.
   [[nodiscard]] bool mid_message() const noexcept;
+
+ private:
+  enum class State : uint8_t {
+    kIdle,  ///< nothing (more) to read
+    kLength,
+    kUntilClose,
+    kSizeStart,
+    kSize,
+    kExtensionName,   ///< after `;`
+    kExtensionRest,   ///< within a name
+    kExtensionValue,  ///< after `=`
+    kExtensionToken,
+    kExtensionQuoted,
+    kExtensionEscape,
+    kExtensionEnd,    ///< after a closing quote
+    kSizeLf,
+    kData,
+    kDataCr,
+    kDataLf,
+    kTrailerStart,
+    kTrailerName,
+    kTrailerValue,
+    kTrailerLf,
+    kFinalLf,
+    kFaulted,
+  };
+
+  [[nodiscard]] Piece fail(const rules::FaultKind& kind, size_t at) noexcept;
+  [[nodiscard]] const rules::FaultKind* take_size_byte(uint8_t byte, size_t& at) noexcept;
+  [[nodiscard]] const rules::FaultKind* take_extension_byte(uint8_t byte) noexcept;
+  [[nodiscard]] const rules::FaultKind* take_trailer_byte(uint8_t byte, size_t& at) noexcept;
+  void keep_trailer() noexcept;
+
+  std::string line_;      ///< the trailer line that is being read
+  std::string trailers_;
+  Fault fault_;
+  uint64_t remaining_ = 0;  ///< bytes left of the body, of the chunk; while a size is read: its value
+  uint64_t offset_ = 0;     ///< bytes of the message before the next input
+  uint32_t digits_ = 0;
+  uint32_t extension_bytes_ = 0;
+  uint32_t trailer_bytes_ = 0;
+  uint32_t trailer_lines_ = 0;
+  uint32_t name_bytes_ = 0;
+  bool is_response_ = false;
+  State state_ = State::kIdle;
 };
 
 struct OutHead {
@@ -85,7 +187,8 @@ struct OutHead {
   bool upgrade = false;
 };
 
-/// Appends the head to `out`. `table` empty: a response made here (status and lines from `edits`). `base`: what the table's offsets refer to.
+/// Appends the head to `out`. `base`: what the table's offsets refer to. `table` empty: a head made here, from `edits` alone: a response where
+/// it has a status, else a request (method and target). What is said about the connection comes from `how`; of the edit flags only PROPER_CASE counts.
 void write_head(std::span<const int32_t> table, const uint8_t* base, std::span<const int32_t> edits, const uint8_t* edit_bytes, const OutHead& how,
                 std::vector<uint8_t>& out);
 /// Appends `<hex size>CRLF`; the caller appends the data and `CRLF`.

@@ -39,7 +39,7 @@ class TimerWheel {
   template <typename Fire>
   void advance(double now_ms, Fire&& fire) {
     const auto target = static_cast<int64_t>(now_ms / kTickMs);
-    if (tick_ == 0 || target - tick_ > kSlots) tick_ = target - kSlots;
+    if (target - tick_ > kSlots) tick_ = target - kSlots;  // every slot is looked at once
     while (tick_ < target) {
       ++tick_;
       TimerNode& head = slots_[static_cast<size_t>(tick_ % kSlots)];

@@ -35,8 +35,9 @@ export class Counter {
   set(value: number): void {
     this.cells[this.index] = value;
   }
+  /** The number; -0, which marks a gauge that was never set, reads as 0. */
   get value(): number {
-    return this.cells[this.index];
+    return this.cells[this.index] + 0;
   }
 }
 
@@ -111,6 +112,8 @@ export class StatsStore {
     }
     const definition = { name, kind, slab: this.slabs.length - 1, index: this.#free };
     this.#free += cells;
+    // A gauge starts at -0: any write makes it something else, so a reader can tell "never set" from "set to 0" (Envoy's `usedonly`).
+    if (kind === 'gauge') this.slabs[definition.slab][definition.index] = -0;
     this.definitions.set(name, definition);
     this.#added(definition, this.slabs[definition.slab].buffer as SharedArrayBuffer);
     return definition;

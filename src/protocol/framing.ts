@@ -9,6 +9,8 @@ export interface Framing {
   readonly name: string;
   /** One per connection. */
   open(side: 'downstream' | 'upstream', limits: FramingLimits): MessageSession;
+  /** The status that answers a fault of this protocol (`CodecError.code`): 4xx or 5xx for a request, 502 for a response. */
+  statusOf(code: string, side: 'downstream' | 'upstream'): number;
 }
 
 export interface FramingLimits {
@@ -42,22 +44,31 @@ export interface Input {
 /** How a body is written on the other side. */
 export type BodyFraming = 'none' | 'length' | 'chunked' | 'until-close';
 
-/** Cuts one direction of input into messages and writes messages of the other. Throws CodecError on broken bytes. */
+/**
+ * Cuts one direction of input into messages and writes messages of the other. Throws CodecError on broken bytes; after that it is not called again.
+ * Rules between a session and its engine:
+ * - Bytes that a `more` left unread come again at `input.offset`, followed by what arrived since; `input.bytes` may then be another array. So a session
+ *   keeps positions relative to `input.offset` only. `Step` and `Head` objects may be reused for the next message, not before it.
+ * - `body` bytes are a view into `input.bytes`, as long as what is there allows. After the last of them `next` gives one `end`.
+ * - With `input.ended`: a body `until-close` gives `end` when its bytes are used up; anything else stays at `more`, and `midMessage` tells the engine.
+ */
 export interface MessageSession {
   /** Takes the next step off `input`. After a `head` call `startBody` or it throws. */
   next(input: Input): Step;
-  /** A fault of the peer's FIN at this place: true in the middle of a message. */
+  /** A fault of the peer's FIN at this place: true in the middle of a message (a byte of a head was seen, or a body is not over). Skipped CRLFs do not count. */
   readonly midMessage: boolean;
   /**
    * What follows the head just read. For a response `request` says what was asked (HEAD and CONNECT change the framing; RFC 9112 §6.3).
-   * Answers the framing of the body.
+   * Answers the framing of the body. With `none` (also content-length 0) the message is over: no `end` follows, `next` reads the next head. After a 1xx the same.
    */
   startBody(request?: RequestContext): BodyFraming;
   /** The next message may be read on this connection when this one is over. */
   readonly reusable: boolean;
-  /** The bytes of `head` changed by `edits`, framed for the peer. */
+  /** The bytes of `head` changed by `edits`, framed for the peer; a fresh array. Without `head`: a response made here, status and lines from `edits`. */
   encodeHead(head: Head | undefined, edits: Edits, out: OutHead): Uint8Array;
+  /** `bytes` (not copied) with its framing; never called with none. */
   encodeBody(bytes: Uint8Array, framing: BodyFraming): Uint8Array[];
+  /** What ends a body: for `chunked` the last chunk and the trailers, else empty. */
   encodeEnd(trailers: Uint8Array, framing: BodyFraming): Uint8Array;
 }
 
@@ -71,8 +82,9 @@ export interface RequestContext {
 /** How a head is to be written. */
 export interface OutHead {
   readonly framing: BodyFraming;
-  /** With framing `length` (and for answers to HEAD): the value of content-length; -1: none. */
+  /** The value of content-length, also with framing `none` (length 0, answers to HEAD, 304); -1: none is written. */
   readonly contentLength: number;
+  /** Write `connection: close`. */
   readonly close: boolean;
   /** Write `connection: keep-alive` (towards HTTP/1.0). */
   readonly keepAlive: boolean;

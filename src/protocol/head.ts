@@ -88,6 +88,10 @@ export class Head {
   isHopByHop(index: number): boolean {
     return (this.ints[this.base + HEAD.FIELDS + index * FIELD_WORDS + 1] & HOP_BY_HOP) !== 0;
   }
+  /** Where the name of line `index` starts in `bytes`. */
+  nameStart(index: number): number {
+    return this.ints[this.base + HEAD.FIELDS + index * FIELD_WORDS];
+  }
   /** Name of line `index` in the case it was sent. */
   nameAt(index: number): string {
     const at = this.base + HEAD.FIELDS + index * FIELD_WORDS;

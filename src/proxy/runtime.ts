@@ -167,6 +167,8 @@ export interface ClusterChoice {
   /** Header changes of a weighted entry. */
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
+  /** New Host of a weighted entry; it goes before the route's own. */
+  readonly rewriteHost?: string;
 }
 export interface RedirectAction {
   readonly kind: 'redirect';

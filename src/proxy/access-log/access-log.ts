@@ -1,5 +1,8 @@
 import type { Address } from '../../network/engine.js';
 import type { Head } from '../../protocol/head.js';
+import type { LogFile } from './file-access-log.js';
+import type { LogFilter } from './filters.js';
+import type { Formatter } from './formatter.js';
 
 /**
  * What is known of one request (or TCP connection) when it is logged; one object per downstream connection is reused. Also the source of the
@@ -57,4 +60,15 @@ export interface AccessLog {
   readonly wantsRequestHead: boolean;
   readonly wantsResponseHead: boolean;
   log(record: LogRecord): void;
+}
+
+/** An access log that writes lines to a file. `filter` undefined: every record. */
+export function createAccessLog(file: LogFile, formatter: Formatter, filter: LogFilter | undefined): AccessLog {
+  return {
+    wantsRequestHead: formatter.wantsRequestHead || filter?.wantsRequestHead === true,
+    wantsResponseHead: formatter.wantsResponseHead,
+    log(record) {
+      if (filter === undefined || filter.accepts(record)) file.write(formatter.format(record));
+    },
+  };
 }

@@ -1,0 +1,67 @@
+/** From text to a checked configuration: loaded, compiled for a test, with every problem that was found on the way. Opens no socket and no file. */
+import { ConfigError } from '../base/errors.js';
+import type { RuntimeConfig } from '../proxy/runtime.js';
+import { compileConfig } from './compile/index.js';
+import { formatProblems, loadBootstrap, type Problem } from './config/index.js';
+import type { Bootstrap } from './config/types.js';
+
+/** A configuration as the user gives it. */
+export interface ConfigSource {
+  readonly text: string;
+  /** Name for messages; decides between YAML and JSON, too. */
+  readonly file: string;
+  readonly format?: 'yaml' | 'json' | 'auto';
+  /** `--config-yaml`: merged over `text`. */
+  readonly overlay?: { readonly text: string; readonly file: string };
+}
+
+export interface ConfigurationOptions {
+  readonly allowUnknownFields?: boolean;
+  /** `--service-node`, `--service-cluster`, `--service-zone`: over the file's `node`. */
+  readonly node?: { readonly id?: string; readonly cluster?: string; readonly zone?: string };
+}
+
+/** A configuration that can be run, or the problems in the way. */
+export interface CheckedConfiguration {
+  readonly bootstrap: Bootstrap | undefined;
+  /** Compiled for the main thread: names, cluster types, sources; its access logs go nowhere. */
+  readonly config: RuntimeConfig | undefined;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** A configuration that cannot be run. The text lists every problem with file, line, column, field path and nearest spelling. */
+export class InvalidConfiguration extends ConfigError {
+  constructor(readonly problems: readonly Problem[]) {
+    super(formatProblems(problems, 'text'));
+  }
+}
+
+/** Loads and compiles. Throws nothing for whatever text. */
+export function checkConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): CheckedConfiguration {
+  const { text, file, format, overlay } = source;
+  const { node, allowUnknownFields } = options;
+  const loaded = loadBootstrap(text, { file, format, overlay, allowUnknownFields });
+  const { warnings } = loaded;
+  if (loaded.bootstrap === undefined) {
+    return { bootstrap: undefined, config: undefined, problems: loaded.problems, warnings };
+  }
+  const bootstrap = node === undefined ? loaded.bootstrap : withNode(loaded.bootstrap, node);
+  const { config, problems } = compileConfig(bootstrap, { source: loaded.source });
+  return { bootstrap, config: problems.length > 0 ? undefined : config, problems: [...loaded.problems, ...problems], warnings };
+}
+
+/** As `checkConfiguration`, but throws InvalidConfiguration where there are problems. */
+export function requireConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): { bootstrap: Bootstrap; config: RuntimeConfig; warnings: readonly Problem[] } {
+  const { bootstrap, config, problems, warnings } = checkConfiguration(source, options);
+  if (bootstrap === undefined || config === undefined) throw new InvalidConfiguration(problems);
+  return { bootstrap, config, warnings };
+}
+
+function withNode(bootstrap: Bootstrap, { id, cluster, zone }: NonNullable<ConfigurationOptions['node']>): Bootstrap {
+  const node = { ...bootstrap.node };
+  if (id !== undefined) node.id = id;
+  if (cluster !== undefined) node.cluster = cluster;
+  if (zone !== undefined) node.locality = { ...node.locality, zone };
+  return { ...bootstrap, node };
+}

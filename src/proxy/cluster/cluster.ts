@@ -1,0 +1,157 @@
+import type { StatsStore } from '../../base/stats.js';
+import type { Address } from '../../network/engine.js';
+import type { Random } from '../balance/balancer.js';
+import { HostSet } from '../balance/host-set.js';
+import type { ClusterConfig, EndpointConfig } from '../runtime.js';
+import { CircuitBreakers } from './circuit-breaker.js';
+import { ClusterStats } from './cluster-stats.js';
+import { Host, addressText } from './host.js';
+
+/** Most hosts an ORIGINAL_DST cluster remembers; beyond it the least recently used one without traffic is forgotten. */
+export const MAX_ORIGINAL_DST_HOSTS = 4096;
+
+/** What the choice of a host may depend on. One object can be reused for every request. */
+export interface ChooseContext {
+  /** Hosts tried before, avoided while `avoidAttempts` further draws bring another one; undefined: none. */
+  readonly tried?: readonly Host[] | undefined;
+  readonly avoidAttempts?: number;
+  /** Where the downstream connection was going: the host of an ORIGINAL_DST cluster. */
+  readonly originalDst?: Address | undefined;
+}
+
+/** A cluster at work in one worker: its hosts, the balancer over them, circuit breakers and statistics. */
+export class Cluster {
+  readonly config: ClusterConfig;
+  readonly stats: ClusterStats;
+  readonly breakers: { readonly DEFAULT: CircuitBreakers; readonly HIGH: CircuitBreakers };
+  readonly #store: StatsStore;
+  readonly #prefix: string;
+  readonly #random: Random;
+  /** By address; insertion order is the order of use in an ORIGINAL_DST cluster. */
+  readonly #hosts = new Map<string, Host>();
+  #set: HostSet<Host>;
+  readonly #onPanic: () => void;
+  /** Called with each host that has left the cluster, so that its pool is drained. */
+  onHostRemoved: (host: Host) => void = () => {};
+
+  constructor(config: ClusterConfig, stats: StatsStore, random: Random = Math.random) {
+    this.config = config;
+    this.#store = stats;
+    this.#random = random;
+    this.#prefix = `cluster.${config.statName}.`;
+    this.stats = new ClusterStats(stats, this.#prefix);
+    this.breakers = {
+      DEFAULT: new CircuitBreakers(config.breakers.DEFAULT, stats, `${this.#prefix}circuit_breakers.default.`),
+      HIGH: new CircuitBreakers(config.breakers.HIGH, stats, `${this.#prefix}circuit_breakers.high.`),
+    };
+    this.#onPanic = () => this.stats.lbHealthyPanic.inc();
+    this.#set = this.#build([]);
+    // Host names of DNS clusters are no addresses: `control/` resolves them and calls `update`.
+    if (config.discovery === 'STATIC') this.update(config.endpoints);
+  }
+
+  get name(): string {
+    return this.config.name;
+  }
+  get hosts(): readonly Host[] {
+    return this.config.discovery === 'ORIGINAL_DST' ? [...this.#hosts.values()] : this.#set.hosts;
+  }
+
+  /** The host for a request; undefined where there is none that may be used. */
+  choose(context?: ChooseContext): Host | undefined {
+    if (this.config.discovery === 'ORIGINAL_DST') return context?.originalDst === undefined ? undefined : this.#originalDstHost(context.originalDst);
+    let host = this.#set.pick();
+    const tried = context?.tried;
+    if (tried === undefined) return host;
+    for (let draw = context?.avoidAttempts ?? 1; draw > 0 && host !== undefined && tried.includes(host); draw--) host = this.#set.pick();
+    return host;
+  }
+
+  /** Takes a new list of endpoints. `Host` objects of addresses that stay are kept, with their pools and counters; an address named twice counts once. */
+  update(endpoints: readonly EndpointConfig[]): void {
+    const wanted = new Map<string, EndpointConfig>();
+    for (const endpoint of endpoints) {
+      const key = addressText(endpoint.address);
+      if (!wanted.has(key)) wanted.set(key, endpoint);
+    }
+    const gone = [...this.#hosts.values()].filter((host) => !wanted.has(host.key));
+    let added = 0;
+    for (const [key, endpoint] of wanted) {
+      const host = this.#hosts.get(key);
+      if (host !== undefined) host.update(endpoint);
+      else {
+        this.#hosts.set(key, new Host(endpoint, this.#store, this.#prefix));
+        added++;
+      }
+    }
+    for (const host of gone) this.#hosts.delete(host.key);
+    // In the order of the configuration, whatever was there before.
+    this.#set = this.#build([...wanted.keys()].map((key) => this.#hosts.get(key) as Host));
+    if (added > 0 || gone.length > 0) this.stats.membershipChange.inc();
+    this.#countMembers();
+    for (const host of gone) this.#remove(host);
+  }
+  /** Makes the balancer anew, after the health of a host changed. */
+  refresh(): void {
+    this.#set = this.#build(this.#set.hosts);
+    this.#countMembers();
+  }
+  /** The cluster has left the configuration: all its hosts are removed, its gauges fall to 0. */
+  close(): void {
+    const hosts = [...this.#hosts.values()];
+    this.#hosts.clear();
+    this.#set = this.#build([]);
+    this.#countMembers();
+    for (const host of hosts) this.#remove(host);
+  }
+
+  #remove(host: Host): void {
+    host.removed = true;
+    this.onHostRemoved(host);
+  }
+  #build(hosts: readonly Host[]): HostSet<Host> {
+    const { lb, choiceCount, panicThreshold } = this.config;
+    const kind = lb === 'CLUSTER_PROVIDED' ? 'ROUND_ROBIN' : lb;
+    return new HostSet(hosts, { kind, choiceCount, panicThreshold, random: this.#random }, this.#onPanic);
+  }
+  #countMembers(): void {
+    const { stats } = this;
+    let [total, healthy, degraded, heaviest] = [0, 0, 0, 0];
+    for (const host of this.#hosts.values()) {
+      total++;
+      if (host.health === 'healthy') healthy++;
+      else if (host.health === 'degraded') degraded++;
+      if (host.weight > heaviest) heaviest = host.weight;
+    }
+    stats.membershipTotal.set(total);
+    stats.membershipHealthy.set(healthy);
+    stats.membershipDegraded.set(degraded);
+    stats.maxHostWeight.set(heaviest);
+  }
+  #originalDstHost(address: Address): Host {
+    const key = addressText(address);
+    let host = this.#hosts.get(key);
+    if (host !== undefined) {
+      // Most recently used goes last.
+      this.#hosts.delete(key);
+      this.#hosts.set(key, host);
+      return host;
+    }
+    if (this.#hosts.size >= MAX_ORIGINAL_DST_HOSTS) this.#forgetOne();
+    const locality = { region: '', zone: '', subZone: '' };
+    // Without the store: addresses come from the traffic, and cells of the store are never given back.
+    host = new Host({ address, hostname: '', weight: 1, priority: 0, locality, health: 'UNKNOWN' }, undefined, this.#prefix);
+    this.#hosts.set(key, host);
+    this.stats.membershipTotal.set(this.#hosts.size);
+    this.stats.membershipHealthy.set(this.#hosts.size);
+    return host;
+  }
+  #forgetOne(): void {
+    for (const host of this.#hosts.values()) {
+      if (host.active > 0 || host.stats.cxActive.value > 0) continue;
+      this.#hosts.delete(host.key);
+      this.#remove(host);
+      return;
+    }
+  }
+}

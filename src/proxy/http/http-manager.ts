@@ -1,0 +1,58 @@
+import type { Profile } from '../../network/engine.js';
+import type { Framing } from '../../protocol/framing.js';
+import type { ProxyContext } from '../context.js';
+import type { FilterChain, HttpManagerConfig, ListenerConfig } from '../runtime.js';
+import { HttpStats } from './http-stats.js';
+
+/** An HTTP connection manager at work: its configuration, statistics and what can be made ready once. Immutable; connections hold the one their request began with. */
+export class HttpManager {
+  readonly kind = 'http';
+  readonly config: HttpManagerConfig;
+  readonly chainName: string;
+  readonly stats: HttpStats;
+  readonly profile: Profile;
+  readonly framing: Framing;
+  /** `server: <name>\r\n`. */
+  readonly serverLine: Uint8Array;
+  readonly viaLine: Uint8Array | undefined;
+  readonly logs: boolean;
+  readonly wantsRequestHead: boolean;
+  readonly wantsResponseHead: boolean;
+  /** Something may change the path before it is matched. */
+  readonly normalizes: boolean;
+  /** Something reads or writes addresses for every request. */
+  readonly needsAddress: boolean;
+  readonly localPort: number | undefined;
+  readonly drainsInbound: boolean;
+
+  constructor(context: ProxyContext, listener: ListenerConfig, chain: FilterChain, config: HttpManagerConfig) {
+    this.config = config;
+    this.chainName = chain.name;
+    this.framing = context.httpFraming;
+    this.stats = new HttpStats(context.stats, config.statPrefix);
+    this.profile = context.profiles.get({
+      framing: context.httpFraming,
+      side: 'downstream',
+      maxHeadBytes: config.maxHeadBytes,
+      maxHeaders: config.maxHeaders,
+      bufferLimitBytes: listener.bufferLimitBytes,
+      idleTimeoutMs: config.idleTimeoutMs,
+      headTimeoutMs: config.requestHeadersTimeoutMs,
+      acceptHttp10: config.acceptHttp10,
+      underscores: config.underscores,
+    });
+    this.serverLine = line('server', config.serverName);
+    this.viaLine = config.via === '' ? undefined : line('via', config.via);
+    this.logs = config.accessLogs.length > 0;
+    this.wantsRequestHead = config.accessLogs.some((log) => log.wantsRequestHead);
+    this.wantsResponseHead = config.accessLogs.some((log) => log.wantsResponseHead);
+    this.normalizes = config.normalizePath || config.mergeSlashes || config.escapedSlashes !== 'KEEP_UNCHANGED';
+    this.needsAddress = config.useRemoteAddress || this.logs;
+    const address = listener.addresses[0];
+    this.localPort = address !== undefined && 'port' in address ? address.port : undefined;
+    this.drainsInbound = listener.trafficDirection === 'INBOUND';
+  }
+}
+
+/** A ready-made header line. */
+export const line = (name: string, value: string): Uint8Array => Uint8Array.from(Buffer.from(`${name}: ${value}\r\n`, 'latin1'));

@@ -1,0 +1,163 @@
+import type { CloseReason, ConnectOptions, Engine } from '../../network/engine.js';
+import type { Framing } from '../../protocol/framing.js';
+import { Http1Pool, type PoolOwner } from '../../stream/http1-pool.js';
+import type { CircuitBreakers } from '../cluster/circuit-breaker.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Host } from '../cluster/host.js';
+import type { ClusterConfig, ForwardAction } from '../runtime.js';
+import type { Profiles } from './profiles.js';
+
+/** What pools are made with. */
+export interface PoolContext {
+  readonly engine: Engine;
+  readonly profiles: Profiles;
+  /** The framing of request/response connections. */
+  readonly framing: Framing;
+}
+
+/** Circuit breakers and statistics of one host's pool at one priority. */
+class HostAccount implements PoolOwner {
+  readonly #cluster: Cluster;
+  readonly #host: Host;
+  readonly #breakers: CircuitBreakers;
+
+  constructor(cluster: Cluster, host: Host, breakers: CircuitBreakers) {
+    this.#cluster = cluster;
+    this.#host = host;
+    this.#breakers = breakers;
+  }
+  mayConnect(): boolean {
+    return this.#breakers.connections.hasRoom;
+  }
+  connectionRefused(): void {
+    this.#cluster.stats.cxOverflow.inc();
+  }
+  mayWait(): boolean {
+    return this.#breakers.pending.hasRoom;
+  }
+  waiting(delta: 1 | -1): void {
+    const { stats } = this.#cluster;
+    stats.rqPendingActive.inc(delta);
+    if (delta === 1) {
+      this.#breakers.pending.add();
+      stats.rqPendingTotal.inc();
+    } else this.#breakers.pending.remove();
+  }
+  opened(): void {
+    const { stats } = this.#cluster;
+    this.#breakers.connections.add();
+    stats.cxTotal.inc();
+    stats.cxActive.inc();
+    stats.cxHttp1Total.inc();
+    this.#host.stats.cxTotal.inc();
+    this.#host.stats.cxActive.inc();
+  }
+  connected(connectMs: number): void {
+    this.#cluster.stats.cxConnectMs.record(connectMs);
+  }
+  connectFailed(reason: CloseReason): void {
+    const { stats } = this.#cluster;
+    stats.cxConnectFail.inc();
+    if (reason === 'connect-timeout') stats.cxConnectTimeout.inc();
+    this.#host.stats.cxConnectFail.inc();
+  }
+  closed(lengthMs: number, local: boolean, inUse: boolean): void {
+    const { stats } = this.#cluster;
+    this.#breakers.connections.remove();
+    stats.cxActive.dec();
+    this.#host.stats.cxActive.dec();
+    stats.cxLengthMs.record(lengthMs);
+    stats.cxDestroy.inc();
+    (local ? stats.cxDestroyLocal : stats.cxDestroyRemote).inc();
+    if (!inUse) return;
+    stats.cxDestroyWithActiveRq.inc();
+    (local ? stats.cxDestroyLocalWithActiveRq : stats.cxDestroyRemoteWithActiveRq).inc();
+  }
+  traffic(received: number, sent: number): void {
+    this.#cluster.stats.cxRxBytesTotal.inc(received);
+    this.#cluster.stats.cxTxBytesTotal.inc(sent);
+  }
+  idleTimeout(): void {
+    this.#cluster.stats.cxIdleTimeout.inc();
+  }
+  maxRequests(): void {
+    this.#cluster.stats.cxMaxRequests.inc();
+  }
+  maxDuration(): void {
+    this.#cluster.stats.cxMaxDurationReached.inc();
+  }
+  protocolError(): void {
+    this.#cluster.stats.cxProtocolError.inc();
+  }
+}
+
+/** Pools of one host: one for each priority, since their circuit breakers differ. Kept in `Host.pool`. */
+export class HostPools {
+  readonly #context: PoolContext;
+  readonly #cluster: Cluster;
+  readonly #host: Host;
+  #default: Http1Pool | undefined = undefined;
+  #high: Http1Pool | undefined = undefined;
+
+  constructor(context: PoolContext, cluster: Cluster, host: Host) {
+    this.#context = context;
+    this.#cluster = cluster;
+    this.#host = host;
+  }
+  get(priority: ForwardAction['priority']): Http1Pool {
+    if (priority === 'HIGH') {
+      this.#high ??= this.#make('HIGH');
+      return this.#high;
+    }
+    this.#default ??= this.#make('DEFAULT');
+    return this.#default;
+  }
+  drain(): void {
+    this.#default?.drain();
+    this.#high?.drain();
+  }
+  destroy(): void {
+    this.#default?.destroy();
+    this.#high?.destroy();
+  }
+
+  #make(priority: ForwardAction['priority']): Http1Pool {
+    const { config } = this.#cluster;
+    const account = new HostAccount(this.#cluster, this.#host, this.#cluster.breakers[priority]);
+    const pool = new Http1Pool(this.#context.engine, account, {
+      connect: connectOptions(config, this.#host, this.#context.profiles.get(upstreamProfile(config, this.#context.framing))),
+      maxRequestsPerConnection: config.maxRequestsPerConnection,
+      maxConnectionDurationMs: config.maxConnectionDurationMs,
+    });
+    if (this.#host.removed) pool.drain();
+    return pool;
+  }
+}
+
+/** The pool for a request to `host`; made where it is the first. */
+export function poolOf(context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority']): Http1Pool {
+  const pools = host.pool;
+  if (pools instanceof HostPools) return pools.get(priority);
+  const made = new HostPools(context, cluster, host);
+  host.pool = made;
+  return made.get(priority);
+}
+
+/** How to connect to a host of a cluster. */
+export const connectOptions = (config: ClusterConfig, host: Host, profile: number): ConnectOptions => ({
+  ...config.socket,
+  address: host.address,
+  profile,
+  connectTimeoutMs: config.connectTimeoutMs,
+  ...(config.source === undefined ? {} : { source: config.source }),
+});
+
+const upstreamProfile = (config: ClusterConfig, framing: Framing) =>
+  ({
+    framing,
+    side: 'upstream',
+    maxHeadBytes: config.maxResponseHeadBytes,
+    maxHeaders: config.maxResponseHeaders,
+    bufferLimitBytes: config.bufferLimitBytes,
+    idleTimeoutMs: config.idleTimeoutMs,
+  }) as const;

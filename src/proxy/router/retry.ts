@@ -1,0 +1,110 @@
+import type { Head } from '../../protocol/head.js';
+import { type RetryPolicy, RETRY_ON } from '../runtime.js';
+
+/** Bits of `x-envoy-retry-on`; unknown words are ignored (Envoy, "Router: HTTP headers"). */
+const WORDS: ReadonlyMap<string, number> = new Map([
+  ['5xx', RETRY_ON.FIVE_XX],
+  ['gateway-error', RETRY_ON.GATEWAY_ERROR],
+  ['reset', RETRY_ON.RESET],
+  ['reset-before-request', RETRY_ON.RESET_BEFORE_REQUEST],
+  ['connect-failure', RETRY_ON.CONNECT_FAILURE],
+  ['retriable-4xx', RETRY_ON.RETRIABLE_4XX],
+  ['refused-stream', RETRY_ON.REFUSED_STREAM],
+  ['retriable-status-codes', RETRY_ON.RETRIABLE_STATUS_CODES],
+  ['retriable-headers', RETRY_ON.RETRIABLE_HEADERS],
+  ['envoy-ratelimited', RETRY_ON.ENVOY_RATELIMITED],
+]);
+const DEFAULT_BASE_MS = 25;
+
+/** How an attempt ended without a response head. */
+export type ResetKind = 'connect' | 'reset' | 'timeout' | 'unsent';
+
+/** Whether, and when, one request is tried again: the route's policy with what the request's own headers say. One object is reused for many requests. */
+export class RetryState {
+  /** Bits of RETRY_ON; 0: never. */
+  on = 0;
+  left = 0;
+  /** Retries made. */
+  made = 0;
+  perTryTimeoutMs = 0;
+  #policy: RetryPolicy | undefined = undefined;
+  #statusCodes: ReadonlySet<number> | undefined = undefined;
+
+  /** Begins a request. `trusted`: its `x-envoy-*` headers count. */
+  begin(policy: RetryPolicy | undefined, head: Head, trusted: boolean): void {
+    this.made = 0;
+    this.#policy = policy;
+    if (policy === undefined) {
+      this.on = 0;
+      this.left = 0;
+      this.perTryTimeoutMs = 0;
+      this.#statusCodes = undefined;
+    } else {
+      this.on = policy.retriableRequest === undefined || policy.retriableRequest(head) ? policy.on : 0;
+      this.left = policy.numRetries;
+      this.perTryTimeoutMs = policy.perTryTimeoutMs;
+      this.#statusCodes = policy.statusCodes;
+    }
+    if (trusted) this.#readHeaders(head);
+  }
+
+  /** True where a response with this head is not what the client should see, as long as there are retries left. */
+  wantsOther(status: number, head: Head): boolean {
+    const { on } = this;
+    if (on === 0) return false;
+    if (head.indexOf('x-envoy-ratelimited') >= 0) return (on & RETRY_ON.ENVOY_RATELIMITED) !== 0;
+    if (status >= 500 && (on & RETRY_ON.FIVE_XX) !== 0) return true;
+    if (status >= 502 && status <= 504 && (on & RETRY_ON.GATEWAY_ERROR) !== 0) return true;
+    if (status === 409 && (on & RETRY_ON.RETRIABLE_4XX) !== 0) return true;
+    if ((on & RETRY_ON.RETRIABLE_STATUS_CODES) !== 0 && this.#statusCodes?.has(status) === true) return true;
+    return (on & RETRY_ON.RETRIABLE_HEADERS) !== 0 && this.#policy?.retriableHeaders?.(head) === true;
+  }
+  /** The same for an attempt that ended without a response. Circuit breaking is never a reason to try again. */
+  wantsAfter(kind: ResetKind): boolean {
+    const { on } = this;
+    if ((on & (RETRY_ON.RESET | RETRY_ON.FIVE_XX | RETRY_ON.GATEWAY_ERROR)) !== 0) return true;
+    if (kind === 'connect') return (on & (RETRY_ON.CONNECT_FAILURE | RETRY_ON.RESET_BEFORE_REQUEST)) !== 0;
+    return kind === 'unsent' && (on & RETRY_ON.RESET_BEFORE_REQUEST) !== 0;
+  }
+  /** Milliseconds to wait before the next attempt: fully jittered exponential back-off (Envoy, `RetryPolicy.retry_back_off`). Counts the retry. `random`: 0 <= r < 1. */
+  next(random: number): number {
+    const base = this.#policy?.backoffBaseMs ?? DEFAULT_BASE_MS;
+    const max = this.#policy?.backoffMaxMs ?? base * 10;
+    const limit = Math.min(max, base * 2 ** Math.min(this.made, 30));
+    this.made++;
+    this.left--;
+    return random * limit;
+  }
+  get hostAttempts(): number {
+    return this.#policy?.hostSelectionAttempts ?? 1;
+  }
+  get avoidsPreviousHosts(): boolean {
+    return this.#policy?.avoidPreviousHosts === true;
+  }
+
+  #readHeaders(head: Head): void {
+    const perTry = head.known('x-envoy-upstream-rq-per-try-timeout-ms');
+    if (perTry !== undefined) this.perTryTimeoutMs = wholeNumber(perTry) ?? this.perTryTimeoutMs;
+    const on = head.known('x-envoy-retry-on');
+    if (on !== undefined) {
+      if (this.on === 0) this.left = Math.max(this.left, 1);
+      for (const word of on.split(',')) this.on |= WORDS.get(word.trim().toLowerCase()) ?? 0;
+    }
+    const max = head.known('x-envoy-max-retries');
+    if (max !== undefined && this.on !== 0) this.left = wholeNumber(max) ?? this.left;
+    const codes = head.known('x-envoy-retriable-status-codes');
+    if (codes === undefined) return;
+    const named = codes
+      .split(',')
+      .map((code) => wholeNumber(code.trim()))
+      .filter((code) => code !== undefined);
+    this.#statusCodes = new Set([...(this.#statusCodes ?? []), ...named]);
+  }
+}
+
+/** A decimal number of up to nine digits; undefined where the text is none. */
+export function wholeNumber(text: string): number | undefined {
+  if (text.length === 0 || text.length > 9) return undefined;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) < 0x30 || text.charCodeAt(i) > 0x39) return undefined;
+  return Number(text);
+}

@@ -1,0 +1,334 @@
+/**
+ * The pool of connections to one host that carry one request at a time (`pingpong`, DESIGN §3): an idle stack (the youngest first, so that surplus ones grow
+ * old and are closed), a queue of those who wait, and the bounds of both.
+ * ```
+ *   connecting ──> idle <──> busy          busy ──> closed     answer not REUSABLE, abandoned, too many requests, too old
+ *       └──> closed (connect failure: all who wait are told)       idle ──> closed     idle time, peer's FIN, unasked bytes, drain
+ * ```
+ * Knows no protocol: which connection may be used again is the engine's verdict (FORWARD.REUSABLE).
+ */
+import type { Address, CloseReason, ConnectionHandler, ConnectOptions, Engine, FramingFault } from '../network/engine.js';
+import type { Head } from '../protocol/head.js';
+
+/** Who uses a pooled connection: one request. */
+export interface UpstreamUser {
+  /** A connection is there for the request that waited. Never called from inside `enqueue`. */
+  onPoolReady(connection: PooledConnection): void;
+  /** No connection could be had: the request waits no longer. */
+  onPoolFailure(reason: CloseReason, errno: string): void;
+  onUpstreamHead(connection: PooledConnection, head: Head): void;
+  /** `bytes`: body bytes of the response; `flags`: bits of FORWARD. */
+  onUpstreamEnd(connection: PooledConnection, bytes: number, flags: number): void;
+  onUpstreamFault(connection: PooledConnection, fault: FramingFault): void;
+  /** The connection is gone, and belongs to nobody. */
+  onUpstreamClosed(connection: PooledConnection, reason: CloseReason, errno: string): void;
+}
+
+/** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
+export interface PoolOwner {
+  /** May one more connection be opened? A pool without any connection opens one even so (as Envoy does). */
+  mayConnect(): boolean;
+  /** A connection was wanted and not allowed. */
+  connectionRefused(): void;
+  /** May one more request wait? */
+  mayWait(): boolean;
+  waiting(delta: 1 | -1): void;
+  /** A connection attempt has begun. */
+  opened(): void;
+  connected(connectMs: number): void;
+  /** Connection attempt failed. */
+  connectFailed(reason: CloseReason): void;
+  /** A connection (also a failed attempt) is gone; `lengthMs` since the attempt began; `local`: our doing; `inUse`: with a request on it. */
+  closed(lengthMs: number, local: boolean, inUse: boolean): void;
+  idleTimeout(): void;
+  maxRequests(): void;
+  maxDuration(): void;
+  protocolError(): void;
+  /** Wire bytes of a connection that is about to be forgotten, or of a finished request: what was not told before. */
+  traffic(received: number, sent: number): void;
+}
+
+export interface PoolOptions {
+  /** How to connect; its profile is an upstream profile with the idle time. */
+  readonly connect: ConnectOptions;
+  /** Requests a connection may serve; 0: no bound. */
+  readonly maxRequestsPerConnection: number;
+  /** Age at which a connection takes no further request, ms; 0: no bound. */
+  readonly maxConnectionDurationMs: number;
+}
+
+/** State of a pooled connection. */
+export const POOLED = { CONNECTING: 0, IDLE: 1, BUSY: 2, CLOSING: 3 } as const;
+
+/** One upstream connection. `user` is set while BUSY. */
+export class PooledConnection implements ConnectionHandler {
+  readonly pool: Http1Pool;
+  handle = 0;
+  state: number = POOLED.CONNECTING;
+  /** Requests given to it so far, the present one included. */
+  requests = 0;
+  startedAt: number;
+  /** Wire bytes already told to the owner. */
+  #received = 0;
+  #sent = 0;
+  user: UpstreamUser | undefined = undefined;
+  #local: Address | undefined = undefined;
+
+  constructor(pool: Http1Pool, now: number) {
+    this.pool = pool;
+    this.startedAt = now;
+  }
+
+  /** Our end's address; asked of the engine once. */
+  get local(): Address | undefined {
+    this.#local ??= this.pool.engine.info(this.handle)?.local;
+    return this.#local;
+  }
+
+  /** Tells the owner of the bytes that went over the wire since the last time. */
+  countTraffic(): void {
+    const traffic = this.pool.engine.traffic(this.handle);
+    if (traffic === undefined) return;
+    const { received, sent } = traffic;
+    this.pool.owner.traffic(received - this.#received, sent - this.#sent);
+    this.#received = received;
+    this.#sent = sent;
+  }
+
+  onConnected(): void {
+    this.pool.onConnected(this);
+  }
+  onHead(_connection: number, head: Head): void {
+    if (this.user !== undefined) this.user.onUpstreamHead(this, head);
+    else this.pool.discard(this);
+  }
+  onEnd(_connection: number, bytes: number, flags: number): void {
+    this.user?.onUpstreamEnd(this, bytes, flags);
+  }
+  onFault(_connection: number, fault: FramingFault): void {
+    this.pool.owner.protocolError();
+    if (this.user !== undefined) this.user.onUpstreamFault(this, fault);
+    else this.pool.discard(this);
+  }
+  onTimeout(_connection: number, which: 'idle' | 'head'): void {
+    if (which !== 'idle' || this.state !== POOLED.IDLE) return;
+    this.pool.owner.idleTimeout();
+    this.pool.discard(this);
+  }
+  onClosed(_connection: number, reason: CloseReason, errno: string): void {
+    this.pool.onClosed(this, reason, errno);
+  }
+}
+
+/** See the head of this file. */
+export class Http1Pool {
+  readonly engine: Engine;
+  readonly owner: PoolOwner;
+  readonly #options: PoolOptions;
+  /** Idle connections, the one used last on top. */
+  readonly #idle: PooledConnection[] = [];
+  /** Those who wait, the first in front. */
+  readonly #waiting: UpstreamUser[] = [];
+  /** All that are not closed, whatever their state. */
+  readonly #open = new Set<PooledConnection>();
+  #connecting = 0;
+  #draining = false;
+
+  constructor(engine: Engine, owner: PoolOwner, options: PoolOptions) {
+    this.engine = engine;
+    this.owner = owner;
+    this.#options = options;
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  /** An idle connection, now `user`'s; undefined where there is none. */
+  take(user: UpstreamUser): PooledConnection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined) return undefined;
+      if (this.#isTooOld(connection)) {
+        this.#retire(connection);
+        continue;
+      }
+      this.#assign(connection, user);
+      return connection;
+    }
+  }
+
+  /**
+   * Waits for a connection: the first that a finished request gives back, or a new one. False: too many wait (circuit breaker), nothing was done.
+   * Idle connections are not looked at: whose reused connection has just died wants none of their age.
+   */
+  enqueue(user: UpstreamUser): boolean {
+    if (!this.owner.mayWait()) return false;
+    this.owner.waiting(1);
+    this.#waiting.push(user);
+    this.#connectMore();
+    return true;
+  }
+
+  /** `user` waits no longer. False: it did not wait here. */
+  cancel(user: UpstreamUser): boolean {
+    const index = this.#waiting.indexOf(user);
+    if (index < 0) return false;
+    this.#waiting.splice(index, 1);
+    this.owner.waiting(-1);
+    return true;
+  }
+
+  /** A request is over and the engine calls its connection REUSABLE: it serves the next one, or is closed where a bound says so. */
+  release(connection: PooledConnection): void {
+    connection.user = undefined;
+    if (connection.state !== POOLED.BUSY) return;
+    if (this.#draining || this.#isSpent(connection) || this.#isTooOld(connection)) {
+      this.#retire(connection);
+      return;
+    }
+    this.#offer(connection);
+  }
+
+  /** Closes a connection whose state nobody knows: an abandoned request, a response that was not complete. It serves no one again. */
+  discard(connection: PooledConnection, how: 'flush' | 'now' | 'reset' = 'now'): void {
+    if (connection.state === POOLED.CLOSING) return;
+    const { inUse } = this.#forget(connection);
+    connection.state = POOLED.CLOSING;
+    this.#account(connection, true, inUse);
+    this.engine.close(connection.handle, how);
+  }
+
+  /** Takes no new connections into use again: idle ones are closed now, busy ones after their request; those who wait are still served. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#idle.splice(0)) this.#retire(connection);
+    this.#afterClose();
+  }
+
+  /** Closes everything now; who waits or uses a connection is told. */
+  destroy(): void {
+    this.#draining = true;
+    this.#failWaiting('local', '');
+    for (const connection of [...this.#open]) {
+      const { user } = connection;
+      this.discard(connection);
+      user?.onUpstreamClosed(connection, 'local', '');
+    }
+  }
+
+  onConnected(connection: PooledConnection): void {
+    if (connection.state !== POOLED.CONNECTING) return;
+    this.#connecting--;
+    this.owner.connected(Math.max(0, this.engine.now - connection.startedAt));
+    if (this.#draining && this.#waiting.length === 0) {
+      this.#retire(connection);
+      return;
+    }
+    this.#offer(connection);
+  }
+
+  onClosed(connection: PooledConnection, reason: CloseReason, errno: string): void {
+    if (connection.state === POOLED.CLOSING) return;
+    const { wasConnecting, inUse } = this.#forget(connection);
+    const { user } = connection;
+    connection.state = POOLED.CLOSING;
+    connection.user = undefined;
+    if (wasConnecting) this.owner.connectFailed(reason);
+    this.#account(connection, reason === 'local', inUse, false);
+    if (user !== undefined) user.onUpstreamClosed(connection, reason, errno);
+    // Who waits was promised this connection; the next attempt would most likely end the same way (Envoy purges its pending streams too).
+    if (wasConnecting) this.#failWaiting(reason, errno);
+    this.#afterClose();
+  }
+
+  /** Hands a free connection to the first who waits, or keeps it. */
+  #offer(connection: PooledConnection): void {
+    const user = this.#waiting.shift();
+    if (user === undefined) {
+      connection.state = POOLED.IDLE;
+      this.#idle.push(connection);
+      return;
+    }
+    this.owner.waiting(-1);
+    this.#assign(connection, user);
+    user.onPoolReady(connection);
+  }
+
+  #assign(connection: PooledConnection, user: UpstreamUser): void {
+    connection.state = POOLED.BUSY;
+    connection.user = user;
+    connection.requests++;
+  }
+
+  #connectMore(): void {
+    while (this.#connecting < this.#waiting.length) {
+      if (!this.owner.mayConnect()) {
+        this.owner.connectionRefused();
+        if (this.#open.size > 0) return;
+      }
+      const connection = new PooledConnection(this, this.engine.now);
+      this.#open.add(connection);
+      this.#connecting++;
+      this.owner.opened();
+      connection.handle = this.engine.connect(this.#options.connect, connection);
+    }
+  }
+
+  #isSpent(connection: PooledConnection): boolean {
+    const { maxRequestsPerConnection } = this.#options;
+    if (maxRequestsPerConnection === 0 || connection.requests < maxRequestsPerConnection) return false;
+    this.owner.maxRequests();
+    return true;
+  }
+  #isTooOld(connection: PooledConnection): boolean {
+    const { maxConnectionDurationMs } = this.#options;
+    if (maxConnectionDurationMs === 0 || this.engine.now - connection.startedAt < maxConnectionDurationMs) return false;
+    this.owner.maxDuration();
+    return true;
+  }
+
+  /** Closes a clean connection that is not needed any more. */
+  #retire(connection: PooledConnection): void {
+    this.#forget(connection);
+    connection.state = POOLED.CLOSING;
+    this.#account(connection, true, false);
+    this.engine.close(connection.handle, 'flush');
+  }
+
+  #forget(connection: PooledConnection): { wasConnecting: boolean; inUse: boolean } {
+    const wasConnecting = connection.state === POOLED.CONNECTING;
+    const inUse = connection.state === POOLED.BUSY;
+    if (wasConnecting) this.#connecting--;
+    if (connection.state === POOLED.IDLE) {
+      const index = this.#idle.lastIndexOf(connection);
+      if (index >= 0) this.#idle.splice(index, 1);
+    }
+    this.#open.delete(connection);
+    return { wasConnecting, inUse };
+  }
+
+  #account(connection: PooledConnection, local: boolean, inUse: boolean, goOn = true): void {
+    connection.user = undefined;
+    connection.countTraffic();
+    this.owner.closed(Math.max(0, this.engine.now - connection.startedAt), local, inUse);
+    if (goOn) this.#afterClose();
+  }
+
+  #failWaiting(reason: CloseReason, errno: string): void {
+    for (const user of this.#waiting.splice(0)) {
+      this.owner.waiting(-1);
+      user.onPoolFailure(reason, errno);
+    }
+  }
+
+  #afterClose(): void {
+    this.#connectMore();
+  }
+}
