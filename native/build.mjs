@@ -68,6 +68,7 @@ async function withCompiler(cxx) {
     '-ffunction-sections',
     '-fdata-sections',
     '-DNAPI_VERSION=9',
+    '-DNODE_GYP_MODULE_NAME=sluice',
     '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
     ...includeFolders().flatMap((folder) => ['-isystem', folder]),
   ];

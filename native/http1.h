@@ -159,10 +159,12 @@ class BodyReader {
     kFaulted,
   };
 
-  [[nodiscard]] Piece fail(const rules::FaultKind& kind, size_t at) noexcept;
-  [[nodiscard]] const rules::FaultKind* take_size_byte(uint8_t byte, size_t& at) noexcept;
-  [[nodiscard]] const rules::FaultKind* take_extension_byte(uint8_t byte) noexcept;
-  [[nodiscard]] const rules::FaultKind* take_trailer_byte(uint8_t byte, size_t& at) noexcept;
+  // Each answers true, or has filled `fault_`. `at`: offset of the byte in the message.
+  [[nodiscard]] bool fail(const rules::FaultKind& kind, uint64_t at) noexcept;
+  [[nodiscard]] bool take_framing(uint8_t byte, uint64_t at) noexcept;
+  [[nodiscard]] bool take_size(uint8_t byte, uint64_t at) noexcept;
+  [[nodiscard]] bool take_extension(uint8_t byte, uint64_t at) noexcept;
+  [[nodiscard]] bool take_trailer(uint8_t byte, uint64_t at) noexcept;
   void keep_trailer() noexcept;
 
   std::string line_;      ///< the trailer line that is being read

@@ -146,7 +146,10 @@ struct Rig {
   }
   /// The upstream's end of the connection that the proxy opened.
   Peer& server() {
-    if (!server_) proxy.run_until([&] { return (server_ = upstream.accept()).has_value(); });
+    proxy.run_until([&] {
+      if (!server_) server_ = upstream.accept();
+      return server_.has_value();
+    });
     return *server_;
   }
   void server_receives(std::string_view end) {

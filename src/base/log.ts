@@ -3,7 +3,7 @@
  * makes one `LogHub` per thread and passes `Logger`s down. A line is written at once where the target takes it; where it does not (a full pipe), it
  * waits in a bounded queue, and beyond that it is dropped and counted, so that a stuck reader of stderr never stops the proxy.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { ConfigError } from './errors.js';
 
 /** From the most to the least talkative. `off` silences. */
@@ -277,11 +277,15 @@ export class FileSink implements LogSink {
     this.#fd = -1;
   }
 
-  /** A descriptor of our own in non-blocking mode: setting it on descriptor 2 would change it for everyone who shares the terminal or pipe. */
+  /**
+   * A descriptor of our own in non-blocking mode: setting it on descriptor 2 would change it for everyone who shares the terminal or pipe. A file does not
+   * block, and a second descriptor would have an offset of its own: its writes and those of others would overwrite each other.
+   */
   #open(): number {
     const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK;
     if (this.#path === undefined) {
       try {
+        if (fstatSync(2).isFile()) return 2;
         return openSync('/proc/self/fd/2', flags);
       } catch {
         return 2; // a socket, or another user's pipe, cannot be opened by path: use it as it is

@@ -2,7 +2,8 @@
 import { ConfigError } from '../base/errors.js';
 import type { RuntimeConfig } from '../proxy/runtime.js';
 import { compileConfig } from './compile/index.js';
-import { formatProblems, loadBootstrap, type Problem } from './config/index.js';
+import type { CompileProblem } from './compile/context.js';
+import { formatProblems, loadBootstrap, type Problem, type SourceMap } from './config/index.js';
 import type { Bootstrap } from './config/types.js';
 
 /** A configuration as the user gives it. */
@@ -44,15 +45,39 @@ export function checkConfiguration(source: ConfigSource, options: ConfigurationO
   const loaded = loadBootstrap(text, { file, format, overlay, allowUnknownFields });
   const { warnings } = loaded;
   if (loaded.bootstrap === undefined) {
-    return { bootstrap: undefined, config: undefined, problems: loaded.problems, warnings };
+    // What was understood may have further mistakes: better all at once than one after the other.
+    const further = loaded.partial === undefined ? [] : compileProblems(loaded.partial, loaded.source);
+    const problems = [...loaded.problems, ...further.filter((problem) => !loaded.problems.some((known) => isEcho(problem, known)))];
+    return { bootstrap: undefined, config: undefined, problems, warnings };
   }
   const bootstrap = node === undefined ? loaded.bootstrap : withNode(loaded.bootstrap, node);
-  const { config, problems } = compileConfig(bootstrap, { source: loaded.source });
-  return { bootstrap, config: problems.length > 0 ? undefined : config, problems: [...loaded.problems, ...problems], warnings };
+  const { config, problems } = compileConfig(bootstrap, {});
+  const placed = problems.map((problem) => place(problem, loaded.source));
+  return { bootstrap, config: problems.length > 0 ? undefined : config, problems: placed, warnings };
+}
+
+const place = ({ path, message, code, suggestion }: CompileProblem, source: SourceMap): Problem => source.report(path, message, code, suggestion);
+
+/** Problems that the compiler finds in a bootstrap that the loader has refused. It may stumble over what the loader has said already. */
+function compileProblems(partial: Bootstrap, source: SourceMap): Problem[] {
+  try {
+    return compileConfig(partial, {}).problems.map((problem) => place(problem, source));
+  } catch {
+    return []; // a field of the wrong type: the loader has named it
+  }
+}
+
+/** Follows from a problem that is known: at the same place, above it, or inside it. */
+function isEcho(problem: Problem, known: Problem): boolean {
+  if (problem.code === 'UNKNOWN_CLUSTER') return known.path.startsWith('static_resources.clusters');
+  return problem.path === '' || known.path === '' || known.path.startsWith(problem.path) || problem.path.startsWith(known.path);
 }
 
 /** As `checkConfiguration`, but throws InvalidConfiguration where there are problems. */
-export function requireConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): { bootstrap: Bootstrap; config: RuntimeConfig; warnings: readonly Problem[] } {
+export function requireConfiguration(
+  source: ConfigSource,
+  options: ConfigurationOptions = {},
+): { bootstrap: Bootstrap; config: RuntimeConfig; warnings: readonly Problem[] } {
   const { bootstrap, config, problems, warnings } = checkConfiguration(source, options);
   if (bootstrap === undefined || config === undefined) throw new InvalidConfiguration(problems);
   return { bootstrap, config, warnings };

@@ -46,7 +46,9 @@ export class DnsClusters {
         empty: this.#stats.counter(`${prefix}update_empty`),
         noRebuild: this.#stats.counter(`${prefix}update_no_rebuild`),
       };
-      const cluster = new DnsCluster(config, this.#resolverFor(config.dns.respectTtl), stats, this.#log, (endpoints) => this.#changed(name, endpoints));
+      const cluster = new DnsCluster(config, this.#resolverFor(config.dns.respectTtl), stats, this.#log, (endpoints) =>
+        this.#changed(name, endpoints),
+      );
       this.#watched.set(name, { key, cluster });
       starting.push(cluster.start());
     }

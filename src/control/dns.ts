@@ -108,7 +108,9 @@ export class DnsCluster {
           failed = true;
           this.#log.warning(`DNS resolution for cluster ${name} failed: ${host}: ${(cause as Error).message}`);
           // The addresses of this name from before stay.
-          return this.#endpoints.filter((known) => known.hostname === (endpoint.hostname || host) && !('path' in known.address) && known.address.port === port);
+          return this.#endpoints.filter(
+            (known) => known.hostname === (endpoint.hostname || host) && !('path' in known.address) && known.address.port === port,
+          );
         }
       }),
     );

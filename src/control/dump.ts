@@ -39,7 +39,10 @@ export function dumpConfiguration(bootstrap: Bootstrap, { includeEds, startedAt,
     { '@type': `${ADMIN}ScopedRoutesConfigDump` },
     {
       '@type': `${ADMIN}RoutesConfigDump`,
-      static_route_configs: routesOf(listeners).map((route) => ({ route_config: { '@type': `${V3}route.v3.RouteConfiguration`, ...route }, last_updated })),
+      static_route_configs: routesOf(listeners).map((route) => ({
+        route_config: { '@type': `${V3}route.v3.RouteConfiguration`, ...route },
+        last_updated,
+      })),
     },
     {
       '@type': `${ADMIN}SecretsConfigDump`,
@@ -55,7 +58,10 @@ export function dumpConfiguration(bootstrap: Bootstrap, { includeEds, startedAt,
 
 /** Inline route tables of all connection managers. */
 function routesOf(listeners: readonly Json[]): Json[] {
-  const chains = listeners.flatMap((listener) => [...((listener.filter_chains ?? []) as Json[]), ...(listener.default_filter_chain === undefined ? [] : [listener.default_filter_chain as Json])]);
+  const chains = listeners.flatMap((listener) => [
+    ...((listener.filter_chains ?? []) as Json[]),
+    ...(listener.default_filter_chain === undefined ? [] : [listener.default_filter_chain as Json]),
+  ]);
   return chains
     .flatMap((chain) => (chain.filters ?? []) as (Json & HttpFilter)[])
     .map((filter) => (filter.typed_config as Json | undefined)?.route_config as Json | undefined)

@@ -5,11 +5,20 @@
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { LogHub, type LogFormat, type Logger, type LogLevel, type LogSink, CallbackSink, FileSink } from '../base/log.js';
+import { CallbackSink, FileSink, type LogFormat, type Logger, LogHub, type LogLevel, type LogSink } from '../base/log.js';
 import type { Address } from '../network/engine.js';
 import type { ListenerConfig, RuntimeConfig } from '../proxy/runtime.js';
 import { AdminServer } from './admin/admin-server.js';
-import type { AddressJson, AdminBackend, ClusterStatus, DrainRequest, HostStatus, ListenerStatus, MemoryStatus, ServerState } from './admin/backend.js';
+import type {
+  AddressJson,
+  AdminBackend,
+  ClusterStatus,
+  DrainRequest,
+  HostStatus,
+  ListenerStatus,
+  MemoryStatus,
+  ServerState,
+} from './admin/backend.js';
 import { addressText } from './admin/text.js';
 import type { Address as AddressMessage, Bootstrap } from './config/types.js';
 import { type ConfigSource, requireConfiguration } from './configuration.js';
@@ -157,8 +166,13 @@ export class Server {
       replaced: this.serverStats.workerReplaced,
       onLine: (line) => this.#sink.write(line),
     });
-    this.#dns = new DnsClusters(this.serverStats.store, this.#hub.logger('dns'), (cluster, endpoints) => this.#pool.updateEndpoints(cluster, endpoints));
-    this.#admin = options.admin === false || (options.admin === undefined && bootstrap.admin?.address === undefined) ? undefined : new AdminServer(this.#backendForAdmin(), this.#hub.logger('admin'));
+    this.#dns = new DnsClusters(this.serverStats.store, this.#hub.logger('dns'), (cluster, endpoints) =>
+      this.#pool.updateEndpoints(cluster, endpoints),
+    );
+    this.#admin =
+      options.admin === false || (options.admin === undefined && bootstrap.admin?.address === undefined)
+        ? undefined
+        : new AdminServer(this.#backendForAdmin(), this.#hub.logger('admin'));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -166,7 +180,9 @@ export class Server {
 
   /** Bound listeners, in the configuration's order. */
   get listeners(): BoundListeners[] {
-    return this.#config.listeners.filter(({ name }) => this.#pool.bound.has(name)).map(({ name }) => ({ name, addresses: this.#pool.bound.get(name) ?? [] }));
+    return this.#config.listeners
+      .filter(({ name }) => this.#pool.bound.has(name))
+      .map(({ name }) => ({ name, addresses: this.#pool.bound.get(name) ?? [] }));
   }
   /** Where the admin server listens. */
   get adminAddress(): Address | undefined {
@@ -340,7 +356,12 @@ export class Server {
       clusters: async () => this.#clusterStatus(),
       listeners: (): ListenerStatus[] => this.listeners.map(({ name, addresses }) => ({ name, addresses: addresses.map(jsonOf) })),
       configDump: ({ includeEds }) =>
-        dumpConfiguration(this.#bootstrap, { includeEds, startedAt: this.#startedAt, updatedAt: this.#updatedAt, resolved: new Map(this.#dns.endpoints()) }),
+        dumpConfiguration(this.#bootstrap, {
+          includeEds,
+          startedAt: this.#startedAt,
+          updatedAt: this.#updatedAt,
+          resolved: new Map(this.#dns.endpoints()),
+        }),
       logLevels: () => this.#hub.levels(),
       setLogLevel: (level, component) => {
         if (component === undefined) {

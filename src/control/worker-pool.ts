@@ -3,7 +3,7 @@
  * each worker is to run is the latest `WorkerConfig`.
  */
 import { Worker } from 'node:worker_threads';
-import type { LogLevel, Logger } from '../base/log.js';
+import type { Logger, LogLevel } from '../base/log.js';
 import type { Counter } from '../base/stats.js';
 import type { Address } from '../network/engine.js';
 import type { EndpointConfig } from '../proxy/runtime.js';

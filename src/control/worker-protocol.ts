@@ -76,7 +76,11 @@ export interface ApplyAnswer {
 export type FromWorker =
   /** The engine is there. */
   | { readonly kind: 'ready'; readonly backend: 'native' | 'fallback'; readonly reason: string; readonly reusePort: boolean }
-  | { readonly kind: 'stats'; readonly definitions: readonly StatDefinition[]; readonly slabs: readonly (readonly [slab: number, memory: SharedArrayBuffer])[] }
+  | {
+      readonly kind: 'stats';
+      readonly definitions: readonly StatDefinition[];
+      readonly slabs: readonly (readonly [slab: number, memory: SharedArrayBuffer])[];
+    }
   | { readonly kind: 'answer'; readonly id: number; readonly value: ApplyAnswer | undefined; readonly error?: string }
   /** A log line, where the log's target is the main thread's. */
   | { readonly kind: 'line'; readonly line: string }

@@ -43,7 +43,13 @@ export function createChainMatcher<C>(
   const find = build(entries, STEPS, onDuplicate);
   return (connection) => {
     const facts: Facts = {
-      ...connection,
+      // One by one: a spread would miss the getters of a lazy input.
+      local: connection.local,
+      remote: connection.remote,
+      directRemote: connection.directRemote,
+      serverName: connection.serverName,
+      transportProtocol: connection.transportProtocol,
+      applicationProtocols: connection.applicationProtocols,
       localIp: ipOf(connection.local),
       remoteIp: ipOf(connection.remote),
       directIp: ipOf(connection.directRemote),

@@ -49,7 +49,7 @@ export type BodyFraming = 'none' | 'length' | 'chunked' | 'until-close';
  * Rules between a session and its engine:
  * - Bytes that a `more` left unread come again at `input.offset`, followed by what arrived since; `input.bytes` may then be another array. So a session
  *   keeps positions relative to `input.offset` only. `Step` and `Head` objects may be reused for the next message, not before it.
- * - `body` bytes are a view into `input.bytes`, as long as what is there allows. After the last of them `next` gives one `end`.
+ * - `body` bytes are a view into `input.bytes`, as long as what is there allows. Every message has one `end`, also one without a body and a 1xx; it takes no bytes where the framing is `none` or `length`.
  * - With `input.ended`: a body `until-close` gives `end` when its bytes are used up; anything else stays at `more`, and `midMessage` tells the engine.
  */
 export interface MessageSession {
@@ -59,7 +59,7 @@ export interface MessageSession {
   readonly midMessage: boolean;
   /**
    * What follows the head just read. For a response `request` says what was asked (HEAD and CONNECT change the framing; RFC 9112 §6.3).
-   * Answers the framing of the body. With `none` (also content-length 0) the message is over: no `end` follows, `next` reads the next head. After a 1xx the same.
+   * Answers the framing of the body.
    */
   startBody(request?: RequestContext): BodyFraming;
   /** The next message may be read on this connection when this one is over. */

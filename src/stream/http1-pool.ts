@@ -189,6 +189,7 @@ export class Http1Pool {
   release(connection: PooledConnection): void {
     connection.user = undefined;
     if (connection.state !== POOLED.BUSY) return;
+    connection.countTraffic();
     if (this.#draining || this.#isSpent(connection) || this.#isTooOld(connection)) {
       this.#retire(connection);
       return;

@@ -2,8 +2,9 @@
  * The admin server: `node:http` on a listener of its own, on the main thread (it is not the data path). Paths, parameters, status codes and shapes are
  * Envoy's (https://www.envoyproxy.io/docs/envoy/latest/operations/admin). What changes something takes POST only.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+
 import { chmodSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ListenError } from '../../base/errors.js';
 import { LOG_LEVELS, type Logger, parseLogLevel } from '../../base/log.js';
@@ -81,6 +82,9 @@ const STAT_TYPES: Readonly<Record<string, readonly Stat['kind'][]>> = {
   textreadouts: [],
 };
 
+/** Counters of single hosts: `/clusters` shows them, and in large clusters they are most of all statistics. `hidden=include` shows them here. */
+const HIDDEN = /^cluster\..+\.endpoint\.[^.]+\.(cx|rq)_[a-z_]+$/;
+
 function stats(query: Query, backend: AdminBackend, forced?: string): Answer {
   const format = forced ?? query.get('format') ?? 'text';
   if (!['text', 'json', 'prometheus'].includes(format)) return text('usage: /stats?format=(json|prometheus|text)\n\n', 400);
@@ -89,7 +93,10 @@ function stats(query: Query, backend: AdminBackend, forced?: string): Answer {
   const filter = pattern(query.get('filter'));
   if (isAnswer(filter)) return filter;
   const usedOnly = flag(query, 'usedonly');
-  const found = backend.stats.read((name) => filter === undefined || filter.test(name)).filter((stat) => kinds.includes(stat.kind) && (!usedOnly || stat.used));
+  const hidden = query.get('hidden') ?? 'exclude';
+  const wanted = (name: string): boolean =>
+    (filter === undefined || filter.test(name)) && (hidden === 'include' || HIDDEN.test(name) === (hidden === 'showonly'));
+  const found = backend.stats.read(wanted).filter((stat) => kinds.includes(stat.kind) && (!usedOnly || stat.used));
   if (format === 'json') return { type: 'json', body: formatJson(found) };
   return text(format === 'prometheus' ? formatPrometheus(found, backend.tags) : formatText(found));
 }
@@ -105,7 +112,8 @@ function logging(query: Query, backend: AdminBackend): Answer {
   for (const [name, value] of query) {
     if (value === '') continue; // an empty field of the page's form
     if (name === 'level') changes.push([undefined, value]);
-    else if (name === 'paths') for (const part of value.split(',')) changes.push([part.slice(0, part.lastIndexOf(':')), part.slice(part.lastIndexOf(':') + 1)]);
+    else if (name === 'paths')
+      for (const part of value.split(',')) changes.push([part.slice(0, part.lastIndexOf(':')), part.slice(part.lastIndexOf(':') + 1)]);
     else changes.push([name, value]);
   }
   const known = backend.logLevels();
@@ -140,8 +148,20 @@ function memory(backend: AdminBackend): Answer {
   });
 }
 
-const read = (path: string, help: string, answer: Endpoint['answer'], params: EndpointHelp['params'] = []): Endpoint => ({ path, help, answer, params, mutates: false });
-const write = (path: string, help: string, answer: Endpoint['answer'], params: EndpointHelp['params'] = []): Endpoint => ({ path, help, answer, params, mutates: true });
+const read = (path: string, help: string, answer: Endpoint['answer'], params: EndpointHelp['params'] = []): Endpoint => ({
+  path,
+  help,
+  answer,
+  params,
+  mutates: false,
+});
+const write = (path: string, help: string, answer: Endpoint['answer'], params: EndpointHelp['params'] = []): Endpoint => ({
+  path,
+  help,
+  answer,
+  params,
+  mutates: true,
+});
 
 const STAT_PARAMS: EndpointHelp['params'] = [
   { name: 'usedonly', help: 'Only statistics that were ever changed', flag: true },
@@ -153,7 +173,8 @@ const ENDPOINTS: readonly Endpoint[] = [
   read(
     '/clusters',
     'upstream cluster status',
-    async (query, backend) => (query.get('format') === 'json' ? json(clustersJson(await backend.clusters())) : text(clustersText(await backend.clusters()))),
+    async (query, backend) =>
+      query.get('format') === 'json' ? json(clustersJson(await backend.clusters())) : text(clustersText(await backend.clusters())),
     [{ name: 'format', help: 'Form of the answer', choices: ['text', 'json'] }],
   ),
   read('/config_dump', 'dump current configs (keys are redacted)', configDump, [
@@ -207,7 +228,9 @@ const ENDPOINTS: readonly Endpoint[] = [
     backend.quit();
     return done();
   }),
-  read('/ready', 'print server state, return 200 if LIVE, otherwise return 503', (_, backend) => text(`${backend.state()}\n`, backend.state() === 'LIVE' ? 200 : 503)),
+  read('/ready', 'print server state, return 200 if LIVE, otherwise return 503', (_, backend) =>
+    text(`${backend.state()}\n`, backend.state() === 'LIVE' ? 200 : 503),
+  ),
   write('/reopen_logs', 'reopen access logs', (_, backend) => {
     backend.reopenLogs();
     return done();
@@ -320,7 +343,7 @@ export class AdminServer {
       return text('Method Not Allowed', 405);
     }
     // The page's forms send their fields in the body; pilot-agent and istioctl use the query.
-    const form = request.headers['content-type'] === 'application/x-www-form-urlencoded' ? await readForm(request) : undefined;
+    const form = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ? await readForm(request) : undefined;
     return endpoint.answer(form === undefined ? query : new Map([...form, ...query]), this.#backend);
   }
 

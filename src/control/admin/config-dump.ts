@@ -55,7 +55,8 @@ export function selectDump(dumps: readonly object[], { mask, resource, nameRegex
     }
     configs.push(nameRegex === undefined ? chosen : filterNames(chosen, nameRegex));
   }
-  if (paths !== undefined && configs.length === 0) return { status: 400, text: `FieldMask paths: "${mask}" could not be applied to any of the dumps\n` };
+  if (paths !== undefined && configs.length === 0)
+    return { status: 400, text: `FieldMask paths: "${mask}" could not be applied to any of the dumps\n` };
   return { configs };
 }
 
@@ -67,7 +68,10 @@ function selectResource(dumps: readonly Json[], resource: string, paths: readonl
   const elements = (dump?.[resource] ?? []) as readonly Json[];
   const configs = elements
     .filter((element) => nameRegex === undefined || matchesName(element, nameRegex))
-    .map((element) => ({ '@type': `type.googleapis.com/envoy.admin.v3.${ELEMENT_TYPES[resource]}`, ...((paths === undefined ? element : maskObject(element, paths)) as Json) }));
+    .map((element) => ({
+      '@type': `type.googleapis.com/envoy.admin.v3.${ELEMENT_TYPES[resource]}`,
+      ...((paths === undefined ? element : maskObject(element, paths)) as Json),
+    }));
   return { configs };
 }
 
@@ -89,7 +93,10 @@ function maskObject(value: unknown, paths: readonly (readonly string[])[]): unkn
 
 function filterNames(dump: Json, nameRegex: RegExp): Json {
   return Object.fromEntries(
-    Object.entries(dump).map(([key, value]) => [key, Array.isArray(value) ? value.filter((element) => matchesName(element as Json, nameRegex)) : value]),
+    Object.entries(dump).map(([key, value]) => [
+      key,
+      Array.isArray(value) ? value.filter((element) => matchesName(element as Json, nameRegex)) : value,
+    ]),
   );
 }
 

@@ -35,7 +35,12 @@ export function clustersText(clusters: readonly ClusterStatus[]): string {
       for (const { name: stat, value } of host.stats) lines.push(`${head}::${stat}::${value}`);
       lines.push(`${head}::hostname::${host.hostname}`, `${head}::health_flags::${healthFlags(host)}`, `${head}::weight::${host.weight}`);
       lines.push(`${head}::region::${host.locality.region}`, `${head}::zone::${host.locality.zone}`, `${head}::sub_zone::${host.locality.subZone}`);
-      lines.push(`${head}::canary::false`, `${head}::priority::${host.priority}`, `${head}::success_rate::-1`, `${head}::local_origin_success_rate::-1`);
+      lines.push(
+        `${head}::canary::false`,
+        `${head}::priority::${host.priority}`,
+        `${head}::success_rate::-1`,
+        `${head}::local_origin_success_rate::-1`,
+      );
     }
   }
   return lines.map((line) => `${line}\n`).join('');

@@ -7,9 +7,6 @@ import { Origin, placeOf, type Source, SourceMap } from './source-map.js';
 import type { Bootstrap } from './types.js';
 import { validate } from './validate.js';
 
-export { formatProblems, type Problem } from './problem.js';
-export { SourceMap } from './source-map.js';
-
 /** Longest text that is read, in UTF-16 units. */
 export const MAX_TEXT_LENGTH = 64 * 1024 * 1024;
 /** Problems of one kind of text that are listed; the rest is counted. */
@@ -130,7 +127,7 @@ function readText(
       lineCounter: lines,
       prettyErrors: false,
       uniqueKeys: false,
-      logLevel: 'silent',
+      logLevel: 'error',
       keepSourceTokens: false,
     });
   } catch (cause) {

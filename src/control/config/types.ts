@@ -13,7 +13,7 @@ export type Int64 = number | bigint;
 export type Struct = Readonly<Record<string, unknown>>;
 /** A message without an interface of its own here. */
 export type Message = Readonly<Record<string, unknown>>;
-/** `google.protobuf.Any` or a TypedStruct, decoded by its type. Which message it is says `typeNameOf(any)`. */
+/** `google.protobuf.Any` or a TypedStruct, decoded by its type. `typeNameOf` (descriptors.ts) says which message it is. */
 export interface Any {
   /** `type.googleapis.com/<message>`; of a TypedStruct its inner type. */
   readonly '@type': string;

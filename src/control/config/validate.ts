@@ -68,7 +68,10 @@ class Validator {
     if (field.oneof !== undefined) return; // its rules hold only while it is the member that is set
     const required =
       rules.message?.required === true || rules.duration?.required === true || rules.any?.required === true || rules.timestamp?.required === true;
-    if (required) return this.#report(parent, path, 'MISSING_FIELD', `${field.name} is required`);
+    if (required) {
+      this.#report(parent, path, 'MISSING_FIELD', `${field.name} is required`);
+      return;
+    }
     if (field.hasPresence || (field.scalar === undefined && field.enumeration === undefined)) return;
     const enumeration = field.enumeration;
     const value = enumeration !== undefined ? (enumeration.nameOf(0) ?? '') : (DEFAULTS[field.scalar as string] ?? 0);

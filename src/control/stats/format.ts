@@ -59,7 +59,8 @@ const sanitize = (name: string): string => {
   return /^[0-9]/.test(clean) ? `_${clean}` : clean;
 };
 const label = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
-const labels = ({ tags }: TaggedName): string => tags.map(({ name, value }) => `${sanitize(name.replace(/^envoy\./, 'envoy_'))}="${label(value)}"`).join(',');
+const labels = ({ tags }: TaggedName): string =>
+  tags.map(({ name, value }) => `${sanitize(name.replace(/^envoy\./, 'envoy_'))}="${label(value)}"`).join(',');
 
 /** Prometheus's text format: families by kind and name, each with its type; tags become labels. */
 export function formatPrometheus(stats: readonly Stat[], tags: TagExtractor, buckets: readonly number[] = DEFAULT_BUCKETS): string {

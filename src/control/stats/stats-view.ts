@@ -215,6 +215,12 @@ export class StatsView {
     const { flushed, previous } = entry;
     if (flushed !== undefined) for (let i = 0; i < interval.length; i++) interval[i] = flushed[i] - (previous?.[i] ?? 0);
     if (cumulative[0] > 0) entry.used = true;
-    return { kind: 'histogram', name: entry.name, used: entry.used, cumulative: new HistogramData(cumulative), interval: new HistogramData(interval) };
+    return {
+      kind: 'histogram',
+      name: entry.name,
+      used: entry.used,
+      cumulative: new HistogramData(cumulative),
+      interval: new HistogramData(interval),
+    };
   }
 }

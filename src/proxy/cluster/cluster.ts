@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { StatsStore } from '../../base/stats.js';
 import type { Address } from '../../network/engine.js';
 import type { Random } from '../balance/balancer.js';
@@ -46,8 +47,9 @@ export class Cluster {
     };
     this.#onPanic = () => this.stats.lbHealthyPanic.inc();
     this.#set = this.#build([]);
-    // Host names of DNS clusters are no addresses: `control/` resolves them and calls `update`.
-    if (config.discovery === 'STATIC') this.update(config.endpoints);
+    // Host names of DNS clusters are no addresses: `control/` resolves them, and gives the addresses here or with `update`.
+    const endpoints = config.endpoints.filter(({ address }) => 'path' in address || isIP(address.ip) !== 0);
+    if (endpoints.length > 0 && config.discovery !== 'ORIGINAL_DST') this.update(endpoints);
   }
 
   get name(): string {

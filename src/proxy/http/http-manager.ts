@@ -3,6 +3,7 @@ import type { Framing } from '../../protocol/framing.js';
 import type { ProxyContext } from '../context.js';
 import type { FilterChain, HttpManagerConfig, ListenerConfig } from '../runtime.js';
 import { HttpStats } from './http-stats.js';
+import { line } from './lines.js';
 
 /** An HTTP connection manager at work: its configuration, statistics and what can be made ready once. Immutable; connections hold the one their request began with. */
 export class HttpManager {
@@ -53,6 +54,3 @@ export class HttpManager {
     this.drainsInbound = listener.trafficDirection === 'INBOUND';
   }
 }
-
-/** A ready-made header line. */
-export const line = (name: string, value: string): Uint8Array => Uint8Array.from(Buffer.from(`${name}: ${value}\r\n`, 'latin1'));

@@ -1,0 +1,233 @@
+/**
+ * `npm run bench -- micro`: what does each hot operation cost, native and fallback? The npm package `benchmark` measures JavaScript (medians of its samples);
+ * bench/native_micro.cc measures the C++ core where the engine calls it. `through N-API` is the same core called from JavaScript, as the agreement test does:
+ * it shows what a crossing for each message would cost.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { http1 } from '../codecs/http1/index.js';
+import { loadAddon } from '../src/base/backend.js';
+import { StatsStore } from '../src/base/stats.js';
+import { compileConfig } from '../src/control/compile/index.js';
+import { formatProblems, loadBootstrap } from '../src/control/config/index.js';
+import { Edits } from '../src/protocol/edits.js';
+import type { FramingLimits, Input, MessageSession, OutHead } from '../src/protocol/framing.js';
+import type { Head } from '../src/protocol/head.js';
+import { compileTextFormat, DEFAULT_FORMAT } from '../src/proxy/access-log/formatter.js';
+import { emptyRecord } from '../src/proxy/http/log-record.js';
+import type { RouteTable } from '../src/proxy/runtime.js';
+import { toolPath } from './process.js';
+
+const USAGE = `npm run bench -- micro [--seconds N] [WORD...]
+  --seconds N    length of one measurement; default 1
+  WORD           only operations whose name holds one of the words`;
+
+const REQUEST = [
+  'GET /api/v1/products/42?currency=eur HTTP/1.1',
+  'Host: shop.example.com',
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
+  'Accept: application/json, text/plain, */*',
+  'Accept-Language: en-US,en;q=0.5',
+  'Accept-Encoding: gzip, deflate, br',
+  'Cookie: session=2c8e1f6d4b9a7035; theme=dark',
+  'X-Request-Id: 7a3c6f1e-52a5-4dc4-9a2f-0e5b7f0d9c11',
+  'Connection: keep-alive',
+  '',
+  '',
+].join('\r\n');
+const RESPONSE_LINES = [
+  'HTTP/1.1 200 OK',
+  'Server: nginx/1.22.1',
+  'Date: Sat, 21 Nov 2026 12:00:00 GMT',
+  'Content-Type: application/json',
+  'ETag: "5f2b-9c1d"',
+];
+const RESPONSE = [...RESPONSE_LINES, 'Content-Length: 0', '', ''].join('\r\n');
+const CHUNK_BYTES = 1024;
+const CHUNKS = 16;
+const CHUNK = `${CHUNK_BYTES.toString(16)}\r\n${'x'.repeat(CHUNK_BYTES)}\r\n`;
+const CHUNKED = `${[...RESPONSE_LINES, 'Transfer-Encoding: chunked', '', ''].join('\r\n')}${CHUNK.repeat(CHUNKS)}0\r\n\r\n`;
+const LIMITS: FramingLimits = { maxHeadBytes: 61_440, maxHeaders: 100, maxTargetBytes: 61_440, acceptHttp10: true, underscores: 'allow' };
+const GET_CONTEXT = { isHead: false, isConnect: false, isUpgrade: false, isHttp11: true } as const;
+const PLAIN: OutHead = { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: false };
+
+/** One operation, with its implementations; C++'s own is found by name in what native_micro prints. */
+interface Operation {
+  readonly name: string;
+  readonly fallback: () => unknown;
+  readonly napi?: () => unknown;
+}
+
+/** Nanoseconds of one call: the median of the samples of `benchmark`, each long enough for the clock. */
+function nanoseconds(run: () => unknown, seconds: number): number {
+  const Benchmark = createRequire(import.meta.url)('benchmark') as new (
+    run: () => unknown,
+    options: object,
+  ) => { run(): void; readonly stats: { readonly sample: readonly number[] }; readonly error?: Error };
+  const benchmark = new Benchmark(run, { maxTime: seconds, minSamples: 10 });
+  benchmark.run();
+  if (benchmark.error !== undefined) throw benchmark.error;
+  const sample = [...benchmark.stats.sample].sort((a, b) => a - b);
+  return sample[sample.length >> 1] * 1e9;
+}
+
+/** A session that reads the same message again and again. */
+function reader(text: string, side: 'downstream' | 'upstream'): () => void {
+  const session: MessageSession = http1.open(side, LIMITS);
+  const input: { -readonly [K in keyof Input]: Input[K] } = { bytes: Buffer.from(text, 'latin1'), offset: 0, ended: false };
+  return () => {
+    input.offset = 0;
+    for (let step = session.next(input); step.kind !== 'end'; step = session.next(input)) {
+      if (step.kind === 'head') session.startBody(side === 'upstream' ? GET_CONTEXT : undefined);
+      if (step.kind === 'more') throw new Error('the message is not whole');
+    }
+  };
+}
+
+function parsed(text: string, side: 'downstream' | 'upstream'): { session: MessageSession; head: Head } {
+  const session = http1.open(side, LIMITS);
+  const step = session.next({ bytes: Buffer.from(text, 'latin1'), offset: 0, ended: false });
+  if (step.kind !== 'head') throw new Error('no head');
+  return { session, head: step.head };
+}
+
+/** The route table of a configuration with many routes, the last of which is the one that is asked for. */
+function routeTable(root: string): RouteTable {
+  const text = readFileSync(join(root, 'bench/configs/sluice-http.yaml'), 'utf8').replaceAll(/@\w+@/g, '18080');
+  const routes = Array.from(
+    { length: 50 },
+    (_, i) => `                        - { match: { prefix: /service-${i}/ }, route: { cluster: backend } }\n`,
+  );
+  const at = text.indexOf('                        - match: { prefix: / }');
+  const loaded = loadBootstrap(text.slice(0, at) + routes.join('') + text.slice(at), { file: 'bench.yaml' });
+  if (loaded.bootstrap === undefined) throw new Error(formatProblems(loaded.problems, 'text'));
+  const { config } = compileConfig(loaded.bootstrap);
+  const filter = config.listeners[0]?.chains[0]?.filter;
+  if (filter?.kind !== 'http') throw new Error('bench/configs/sluice-http.yaml has no HTTP listener');
+  return filter.routes;
+}
+
+type NativeHttp1 = Readonly<Record<'http1ParseHead' | 'http1Body' | 'http1WriteHead', (...args: unknown[]) => { readonly table: Int32Array }>>;
+
+function operations(root: string, addon: NativeHttp1 | undefined): Operation[] {
+  const [request, response, chunked] = [REQUEST, RESPONSE, CHUNKED].map((text) => Buffer.from(text, 'latin1'));
+  const { session, head } = parsed(REQUEST, 'downstream');
+  const lines = Buffer.from('x-request-id: 7a3c6f1e-52a5-4dc4-9a2f-0e5b7f0d9c11\r\nx-forwarded-proto: http\r\n', 'latin1');
+  const edits = new Edits();
+  const table = addon?.http1ParseHead(request, false, LIMITS).table;
+  const chunkedTable = addon?.http1ParseHead(chunked, true, LIMITS).table;
+  const chunkedBody = chunked.subarray(CHUNKED.indexOf('\r\n\r\n') + 4);
+  const native = <T>(run: (addon: NativeHttp1) => T) => (addon === undefined ? undefined : () => run(addon));
+
+  const routes = routeTable(root);
+  const routeInput = { host: 'shop.example.com', path: head.path, scheme: 'http', isConnect: false, upgrade: '', random: 0.5 };
+  const format = compileTextFormat(DEFAULT_FORMAT);
+  const record = {
+    ...emptyRecord(),
+    startTime: 1_795_000_000_000,
+    end: 12,
+    requestHead: head.retain(),
+    responseHead: parsed(RESPONSE, 'upstream').head.retain(),
+  };
+  Object.assign(record, {
+    method: 'GET',
+    path: head.path,
+    originalPath: head.path,
+    protocol: 'HTTP/1.1',
+    responseCode: 200,
+    authority: 'shop.example.com',
+  });
+  record.upstreamHost = { ip: '10.0.0.7', port: 8080 };
+  const store = new StatsStore();
+  const [counter, histogram] = [store.counter('bench'), store.histogram('bench_ms')];
+  let value = 0;
+  return [
+    { name: 'parse request head', fallback: reader(REQUEST, 'downstream'), napi: native((to) => to.http1ParseHead(request, false, LIMITS)) },
+    { name: 'parse response head', fallback: reader(RESPONSE, 'upstream'), napi: native((to) => to.http1ParseHead(response, true, LIMITS)) },
+    {
+      name: 'write request head',
+      fallback: () => session.encodeHead(head, edits.reset().appendBytes(lines), PLAIN),
+      napi: native((to) => {
+        edits.reset().appendBytes(lines);
+        return to.http1WriteHead(request, table, edits.ints, edits.bytes, PLAIN);
+      }),
+    },
+    { name: 'read chunked body', fallback: reader(CHUNKED, 'upstream'), napi: native((to) => to.http1Body(chunkedBody, chunkedTable, GET_CONTEXT)) },
+    { name: 'edit a head', fallback: () => edits.reset().target('/v2/products').replace(1, 'example.org').appendBytes(lines) },
+    { name: 'look up a known header', fallback: () => head.known('user-agent') },
+    { name: 'look up any header', fallback: () => head.get('accept-language') },
+    { name: 'keep a head', fallback: () => head.retain() },
+    { name: 'match the last of 51 routes', fallback: () => routes.match(head, routeInput) },
+    { name: 'format an access log line', fallback: () => format.format(record) },
+    {
+      name: 'count and record',
+      fallback: () => {
+        counter.inc();
+        histogram.record((value = (value + 7) & 1023));
+      },
+    },
+  ];
+}
+
+/** Nanoseconds by name of the C++ core; empty, with a sentence, where it cannot be built. */
+function nativeCore(root: string, seconds: number): Map<string, number> {
+  const found = new Map<string, number>();
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-micro-'));
+  try {
+    const files = { request: REQUEST, response: RESPONSE, chunked: CHUNKED };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, 'latin1');
+    const list = spawnSync(process.execPath, [join(root, 'native/sources.mjs'), 'core'], { encoding: 'utf8' });
+    const sources = list.stdout.split('\n').filter((file) => file.includes('http1'));
+    const program = join(root, 'build/bench/native_micro');
+    mkdirSync(join(root, 'build/bench'), { recursive: true });
+    const args = ['-std=c++20', '-O3', '-DNDEBUG', '-fno-exceptions', '-Inative', 'bench/native_micro.cc', ...sources, '-o', program];
+    const built = spawnSync(toolPath('g++'), args, { cwd: root, encoding: 'utf8' });
+    if (built.status !== 0) throw new Error(built.stderr);
+    const ran = spawnSync(program, [String(seconds), ...Object.keys(files).map((name) => join(folder, name))], { encoding: 'utf8' });
+    if (ran.status !== 0) throw new Error(ran.stderr);
+    for (const [, name, ns] of ran.stdout.matchAll(/^(.+)\t([\d.]+)$/gm)) found.set(name, Number(ns));
+  } catch (error) {
+    console.log(`The C++ core is left out: ${(error as Error).message}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return found;
+}
+
+/** Runs the micro benchmarks and prints one line for each. Gives the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--help')) {
+    console.log(USAGE);
+    return 0;
+  }
+  const words = [...args];
+  const at = words.indexOf('--seconds');
+  const seconds = at < 0 ? 1 : Number(words.splice(at, 2)[1]);
+  if (!(seconds > 0)) throw new Error(`--seconds: a number above 0\n${USAGE}`);
+  const root = process.cwd();
+  let addon: NativeHttp1 | undefined;
+  try {
+    addon = loadAddon() as unknown as NativeHttp1;
+  } catch (error) {
+    console.log(`The addon is left out: ${(error as Error).message.split('\n')[0]}`);
+  }
+  const wanted = operations(root, addon).filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+  if (wanted.length === 0) throw new Error(`no operation is named like ${words.join(', ')}`);
+  const core = nativeCore(root, seconds);
+  console.log(
+    `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.versions.node}; nanoseconds for one, medians`,
+  );
+  const print = (cells: readonly string[]) => console.log(cells.map((cell, column) => (column === 0 ? cell.padEnd(28) : cell.padStart(14))).join(''));
+  print(['operation', 'fallback', 'native', 'ratio', 'through N-API']);
+  for (const { name, fallback, napi } of wanted) {
+    const fallbackNs = nanoseconds(fallback, seconds);
+    const nativeNs = core.get(name);
+    const napiNs = napi === undefined ? undefined : nanoseconds(napi, seconds);
+    const show = (ns: number | undefined) => (ns === undefined ? '' : ns.toFixed(ns < 100 ? 1 : 0));
+    print([name, show(fallbackNs), show(nativeNs), nativeNs === undefined ? '' : (fallbackNs / nativeNs).toFixed(1), show(napiNs)]);
+  }
+  return 0;
+}

@@ -1,0 +1,260 @@
+/**
+ * `npm run bench -- proxy`: what does a proxied request cost, here and in other proxies, side by side in one run? Each subject has one worker on one core; load and backend
+ * share the other. Rounds are interleaved and medians reported, since shared machines are noisy: ratios are stable, absolute numbers are not.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type LoadResult, runWrk, SCENARIOS, type Scenario, withIdle } from './load.js';
+import { cpuTime, freePort, rssBytes, start, toolPath, waitForPort } from './process.js';
+import { type Place, peer, SUBJECTS, type Subject, type SubjectKind } from './subjects.js';
+
+/** One row of the JSON report: medians of the rounds. For `idle10k` `rssMb` is the growth of memory with the connections, in MiB like elsewhere. */
+export interface Row {
+  readonly subject: string;
+  readonly scenario: string;
+  readonly rps: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly cpuUserUs: number;
+  readonly cpuSysUs: number;
+  readonly cpuUs: number;
+  readonly rssMb: number;
+}
+
+/** Load and backend share one core, so that each subject has one for itself. */
+const LOAD_CORE = 0;
+const SUBJECT_CORE = availableParallelism() > 1 ? 1 : 0;
+
+const USAGE = `npm run bench -- proxy [options]
+  --scenario NAME            ${SCENARIOS.map(({ name }) => name).join(', ')}; may be repeated; default: all
+  --subject NAME             ${SUBJECTS.map(({ name }) => name).join(', ')}; may be repeated; default: all
+  --seconds N                length of one measurement; default 5
+  --rounds N                 measurements of each subject, interleaved; default 3
+  --json FILE                the medians as JSON
+  --peer NAME=COMMAND@PORT   one more subject: COMMAND listens on PORT and proxies to 127.0.0.1:$BENCH_BACKEND_PORT; may be repeated
+CPU is user and system time of the whole process tree, divided by the requests.`;
+
+interface Options {
+  scenarios: Scenario[];
+  subjects: SubjectKind[];
+  seconds: number;
+  rounds: number;
+  json: string | undefined;
+}
+
+function parse(args: readonly string[]): Options | undefined {
+  const options: Options = { scenarios: [], subjects: [], seconds: 5, rounds: 3, json: undefined };
+  const peers: SubjectKind[] = [];
+  const number = (name: string, text: string) => {
+    const value = Number(text);
+    if (!(value > 0)) throw new Error(`${name}: a number above 0, not ${text}`);
+    return value;
+  };
+  const named = <T extends { readonly name: string }>(flag: string, all: readonly T[], name: string): T => {
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`${flag}: ${all.map((one) => one.name).join(', ')}, not ${name}`);
+    return found;
+  };
+  for (let i = 0; i < args.length; i++) {
+    const [flag, inline] = args[i].startsWith('--peer') ? [args[i], undefined] : args[i].split('=', 2);
+    if (flag === '--help' || flag === '-h') return undefined;
+    const value = inline ?? args[++i];
+    if (value === undefined) throw new Error(`${flag} needs a value\n${USAGE}`);
+    if (flag === '--scenario') options.scenarios.push(named(flag, SCENARIOS, value));
+    else if (flag === '--subject') options.subjects.push(named(flag, SUBJECTS, value));
+    else if (flag === '--seconds') options.seconds = number(flag, value);
+    else if (flag === '--rounds') options.rounds = Math.ceil(number(flag, value));
+    else if (flag === '--json') options.json = value;
+    else if (flag === '--peer') peers.push(peer(value));
+    else throw new Error(`unknown option ${flag}\n${USAGE}`);
+  }
+  if (options.scenarios.length === 0) options.scenarios = [...SCENARIOS];
+  if (options.subjects.length === 0) options.subjects = [...SUBJECTS];
+  options.subjects.push(...peers);
+  return options;
+}
+
+/** Compiles the backend where it is missing or older than its source; gives its path. */
+function backendProgram(root: string): string {
+  const source = join(root, 'bench/backend.cc');
+  const program = join(root, 'build/bench/backend');
+  const built = statSync(program, { throwIfNoEntry: false });
+  if (built !== undefined && built.mtimeMs >= statSync(source).mtimeMs) return program;
+  mkdirSync(join(root, 'build/bench'), { recursive: true });
+  const { status, stderr } = spawnSync(toolPath('g++'), ['-std=c++20', '-O2', source, '-o', program], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`bench/backend.cc: ${stderr}`);
+  return program;
+}
+
+type Measured = Omit<Row, 'subject' | 'scenario'>;
+const MIB = 1024 * 1024;
+
+function measured(result: LoadResult, before: ReturnType<typeof cpuTime>, after: ReturnType<typeof cpuTime>, bytes: number): Measured {
+  const cpuUserUs = (after.userUs - before.userUs) / result.requests;
+  const cpuSysUs = (after.sysUs - before.sysUs) / result.requests;
+  const rps = result.requests / result.seconds;
+  return { rps, p50Ms: result.p50Ms, p99Ms: result.p99Ms, cpuUserUs, cpuSysUs, cpuUs: cpuUserUs + cpuSysUs, rssMb: bytes / MIB };
+}
+
+async function measure(root: string, subject: Subject, scenario: Scenario, seconds: number): Promise<Measured> {
+  const { pid } = subject.running;
+  const before = cpuTime(pid);
+  if (scenario.idle > 0) {
+    const rssBefore = rssBytes(pid);
+    return withIdle(subject.port, scenario.idle, async (result) => {
+      if (result.errors > 0) throw new Error(`${result.errors} of ${scenario.idle} idle connections were closed`);
+      return measured(result, before, cpuTime(pid), rssBytes(pid) - rssBefore);
+    });
+  }
+  const result = await runWrk(root, LOAD_CORE, subject.port, scenario, seconds);
+  const after = cpuTime(pid);
+  if (result.errors > 0) console.log(`  ${subject.name}: ${result.errors} errors in ${result.requests} requests`);
+  return measured(result, before, after, rssBytes(pid));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+const round = (value: number, digits: number) => Number(value.toFixed(digits));
+
+function summary(subject: string, scenario: string, rounds: readonly Measured[]): Row {
+  const of = (key: keyof Measured, digits: number) => round(median(rounds.map((one) => one[key])), digits);
+  return {
+    subject,
+    scenario,
+    rps: of('rps', 0),
+    p50Ms: of('p50Ms', 3),
+    p99Ms: of('p99Ms', 3),
+    cpuUserUs: of('cpuUserUs', 2),
+    cpuSysUs: of('cpuSysUs', 2),
+    cpuUs: of('cpuUs', 2),
+    rssMb: of('rssMb', 1),
+  };
+}
+
+function printTable(scenario: Scenario, rows: readonly Row[]): void {
+  const isIdle = scenario.idle > 0;
+  const head = [
+    'subject',
+    'req/s',
+    'p50 ms',
+    'p99 ms',
+    'user µs',
+    'sys µs',
+    'CPU µs',
+    isIdle ? 'KiB/conn' : 'RSS MiB',
+    ...rows.map(({ subject }) => `/ ${subject}`),
+  ];
+  const cost = (row: Row) => (isIdle ? row.rssMb : row.cpuUs);
+  const lines = rows.map((row) => [
+    row.subject,
+    String(row.rps),
+    row.p50Ms.toFixed(2),
+    row.p99Ms.toFixed(2),
+    row.cpuUserUs.toFixed(1),
+    row.cpuSysUs.toFixed(1),
+    row.cpuUs.toFixed(1),
+    isIdle ? ((row.rssMb * 1024) / scenario.idle).toFixed(2) : row.rssMb.toFixed(0),
+    ...rows.map((other) => (other === row ? '' : cost(other) > 0 ? (cost(row) / cost(other)).toFixed(2) : '-')),
+  ]);
+  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column].length)));
+  const print = (line: readonly string[]) =>
+    console.log(line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  '));
+  console.log(`\n${scenario.name}: ${scenario.what}; ratios are of ${isIdle ? 'memory for each connection' : 'CPU for each request'}`);
+  print(head);
+  for (const line of lines) print(line);
+}
+
+/** Starts one subject and sends it a little load, so that JavaScript is compiled, pools are filled and lazy memory is there before anything is measured. */
+async function warm(root: string, kind: SubjectKind, place: Place, scenario: Scenario, seconds: number): Promise<Subject | undefined> {
+  const load = { ...scenario, connections: scenario.idle > 0 ? 100 : scenario.connections };
+  let subject: Subject | undefined;
+  try {
+    subject = await kind.launch(place);
+    await runWrk(root, LOAD_CORE, subject.port, load, Math.min(2, Math.max(1, Math.ceil(seconds / 2))));
+    return subject;
+  } catch (error) {
+    console.log(`  ${kind.name} is left out: ${(error as Error).message}`);
+    await subject?.running.stop();
+    return undefined;
+  }
+}
+
+/** Measures the subjects of one scenario in interleaved rounds; gives the medians. */
+async function runScenario(root: string, folder: string, scenario: Scenario, options: Options, backendPort: number): Promise<Row[]> {
+  const place = { root, folder, mode: scenario.mode, core: SUBJECT_CORE, backendPort };
+  const subjects = new Map<string, Subject>();
+  const rounds = new Map<string, Measured[]>();
+  // Memory that was once used is not given back: what idle connections cost is asked of a fresh process each time.
+  const isFresh = scenario.idle > 0;
+  const left = new Set(options.subjects);
+  try {
+    for (let i = 0; i < options.rounds; i++) {
+      for (const kind of left) {
+        const subject = subjects.get(kind.name) ?? (await warm(root, kind, place, scenario, options.seconds));
+        if (subject === undefined) {
+          left.delete(kind);
+          continue;
+        }
+        subjects.set(kind.name, subject);
+        try {
+          const one = await measure(root, subject, scenario, options.seconds);
+          rounds.set(kind.name, [...(rounds.get(kind.name) ?? []), one]);
+        } catch (error) {
+          console.log(`  ${kind.name}: round ${i + 1} failed: ${(error as Error).message}`);
+        }
+        if (isFresh) {
+          await subject.running.stop();
+          subjects.delete(kind.name);
+        }
+      }
+    }
+  } finally {
+    await Promise.all([...subjects.values()].map((subject) => subject.running.stop()));
+  }
+  return [...rounds].map(([name, results]) => summary(name, scenario.name, results));
+}
+
+/** Runs the benchmark. Gives the exit code: 1 where a scenario gave no result at all. */
+export async function main(args: readonly string[]): Promise<number> {
+  const options = parse(args);
+  if (options === undefined) {
+    console.log(USAGE);
+    return 0;
+  }
+  for (const tool of ['wrk', 'taskset', 'g++']) toolPath(tool);
+  const root = process.cwd();
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+  const backendPort = await freePort();
+  const backend = start(LOAD_CORE, backendProgram(root), [String(backendPort)]);
+  const rows: Row[] = [];
+  let failed = false;
+  const interrupted = () => process.exit(130);
+  process.once('SIGINT', interrupted);
+  try {
+    await waitForPort(backendPort, backend, 'the backend');
+    console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Linux ${release()}, Node ${process.versions.node}`);
+    console.log(`${options.rounds} rounds of ${options.seconds} s; subjects on core ${SUBJECT_CORE}, load and backend on core ${LOAD_CORE}`);
+    for (const scenario of options.scenarios) {
+      const found = await runScenario(root, folder, scenario, options, backendPort);
+      if (found.length === 0) {
+        console.log(`${scenario.name}: no result`);
+        failed = true;
+        continue;
+      }
+      printTable(scenario, found);
+      rows.push(...found);
+    }
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(rows, undefined, 2)}\n`);
+  } finally {
+    process.removeListener('SIGINT', interrupted);
+    await backend.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return failed ? 1 : 0;
+}

@@ -1,0 +1,121 @@
+/** What is measured by `npm run bench -- proxy`: Sluice on both engines and its peers, each with one worker on one core. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort, type Running, start, toolPath, waitForPort } from './process.js';
+
+/** `http`: an HTTP proxy; `tcp`: the same load through a TCP proxy. */
+export type Mode = 'http' | 'tcp';
+
+/** A subject that runs. */
+export interface Subject {
+  readonly name: string;
+  readonly port: number;
+  readonly running: Running;
+}
+
+/** Where and behind what a subject is started. */
+export interface Place {
+  /** The repository. */
+  readonly root: string;
+  /** A folder for generated configurations. */
+  readonly folder: string;
+  readonly mode: Mode;
+  readonly core: number;
+  readonly backendPort: number;
+}
+
+/** How to start one subject. `launch` throws where it cannot run; the error says what is missing. */
+export interface SubjectKind {
+  readonly name: string;
+  launch(place: Place): Promise<Subject>;
+}
+
+const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
+
+function configure(place: Place, template: string, port: number, more: Readonly<Record<string, string>> = {}): string {
+  const values: Record<string, string> = { PORT: String(port), BACKEND_PORT: String(place.backendPort), FOLDER: place.folder, ...more };
+  const text = readFileSync(join(place.root, 'bench/configs', template), 'utf8').replace(
+    /@([A-Z_]+)@/g,
+    (whole, name: string) => values[name] ?? whole,
+  );
+  const file = join(place.folder, `${port}-${template}`);
+  writeFileSync(file, text);
+  return file;
+}
+
+async function launched(name: string, port: number, running: Running): Promise<Subject> {
+  try {
+    await waitForPort(port, running, name);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+  return { name, port, running };
+}
+
+function sluice(name: string, backend: string): SubjectKind {
+  return {
+    name,
+    launch: async (place) => {
+      const main = join(place.root, 'dist/src/main.js');
+      if (!existsSync(main)) throw new Error('dist/src/main.js is missing (npm run build)');
+      const port = await freePort();
+      const file = configure(place, `sluice-${place.mode}.yaml`, port);
+      const running = start(place.core, process.execPath, [main, '-c', file, '--concurrency', '1', '-l', 'warning'], { SLUICE_BACKEND: backend });
+      return launched(name, port, running);
+    },
+  };
+}
+
+const nodeHttp: SubjectKind = {
+  name: 'node-http',
+  launch: async (place) => {
+    const port = await freePort();
+    const args = [join(place.root, 'bench/peers/node-http.mjs'), place.mode, String(port), String(place.backendPort)];
+    return launched('node-http', port, start(place.core, process.execPath, args));
+  },
+};
+
+const haproxy: SubjectKind = {
+  name: 'haproxy',
+  launch: async (place) => {
+    const port = await freePort();
+    return launched('haproxy', port, start(place.core, toolPath('haproxy'), ['-db', '-f', configure(place, `haproxy-${place.mode}.cfg`, port)]));
+  },
+};
+
+const nginx: SubjectKind = {
+  name: 'nginx',
+  launch: async (place) => {
+    const command = toolPath('nginx');
+    if (place.mode === 'tcp' && !existsSync(STREAM_MODULE)) {
+      throw new Error('the stream module of nginx is missing (Debian: apt-get install libnginx-mod-stream)');
+    }
+    const port = await freePort();
+    const folder = join(place.folder, `nginx-${port}`);
+    mkdirSync(folder, { recursive: true });
+    const file = configure(place, `nginx-${place.mode}.conf`, port, { FOLDER: folder, LOAD_STREAM: `load_module ${STREAM_MODULE};` });
+    return launched('nginx', port, start(place.core, command, ['-e', 'stderr', '-p', folder, '-c', file]));
+  },
+};
+
+/** The subjects that are always there, in the order of the report. */
+export const SUBJECTS: readonly SubjectKind[] = [sluice('sluice-native', 'native'), sluice('sluice-fallback', 'fallback'), nodeHttp, haproxy, nginx];
+
+/**
+ * A peer from the command line, `NAME=COMMAND@PORT`. COMMAND runs in a shell with `BENCH_PORT`, `BENCH_BACKEND_PORT` and `BENCH_MODE` (`http` or `tcp`) in its
+ * environment and must listen on PORT. Throws an Error where the text has another form.
+ */
+export function peer(text: string): SubjectKind {
+  const match = /^([\w.-]+)=(.+)@(\d{1,5})$/s.exec(text);
+  if (match === null) throw new Error(`--peer: NAME=COMMAND@PORT, not ${text}`);
+  const [, name, command] = match;
+  const port = Number(match[3]);
+  return {
+    name,
+    launch: async (place) => {
+      const env = { BENCH_PORT: String(port), BENCH_BACKEND_PORT: String(place.backendPort), BENCH_MODE: place.mode };
+      return launched(name, port, start(place.core, 'sh', ['-c', command], env));
+    },
+  };
+}

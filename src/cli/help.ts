@@ -1,0 +1,48 @@
+import { describeFlags, FLAGS, VALIDATE_FLAGS } from './arguments.js';
+
+/** `sluice --help`. */
+export function helpText(version: string): string {
+  const noEffect = FLAGS.filter(({ ignored }) => ignored).map(({ name }) => `--${name}`);
+  return `sluice ${version}: service-mesh sidecar, gateway and L4/L7 load balancer
+
+Usage
+  sluice run -c FILE [flags]               run the proxy (plain "sluice -c FILE" is the same)
+  sluice validate FILE [--format json]     check a configuration without opening a socket
+
+Start
+  FILE is an Envoy v3 Bootstrap in YAML or JSON; examples/quickstart.yaml is a small one:
+    sluice run -c examples/quickstart.yaml --concurrency 2
+    curl localhost:9901/help               what the admin server answers
+
+Flags
+${describeFlags(FLAGS)}
+
+Flags of validate
+${describeFlags(VALIDATE_FLAGS)}
+
+Signals
+  SIGTERM, SIGINT    stop accepting, let requests in flight end (at most --drain-time-s), exit 0
+  the same again     exit at once
+  SIGUSR1            open log files anew (after rotation)
+  SIGHUP             ignored
+
+Environment
+  SLUICE_BACKEND     auto (default), native or fallback: which engine moves the bytes
+
+Exit status
+  0  stopped as asked; the configuration is valid
+  1  the configuration is not valid, or the proxy could not start (the reason is on standard error)
+
+Accepted for compatibility, without effect:
+${wrap(noEffect, 98)}
+`;
+}
+
+function wrap(words: readonly string[], width: number): string {
+  const lines = [' '];
+  for (const word of words) {
+    if (lines[lines.length - 1].length + word.length + 1 > width) lines.push(' ');
+    lines[lines.length - 1] += ` ${word}`;
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,112 @@
+import type { HttpManagerConfig } from '../../proxy/runtime.js';
+import type * as v3 from '../config/types.js';
+import { compileAccessLogs } from './access-logs.js';
+import { type Fields, typeOf } from './context.js';
+import { compileRouteTable } from './routes.js';
+
+const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+const UNDERSCORES = { ALLOW: 'allow', REJECT_REQUEST: 'reject', DROP_HEADER: 'drop' } as const;
+
+/** Options of HTTP/1 on either side. */
+export interface Http1Options {
+  readonly acceptHttp10: boolean;
+  readonly defaultHostForHttp10: string;
+  readonly properCase: boolean;
+}
+/** Reads `Http1ProtocolOptions`; names keep the case in which they came, so the formatter that preserves it needs nothing. */
+export function compileHttp1Options(options: Fields<v3.Http1ProtocolOptions> | undefined): Http1Options {
+  if (options?.get('allowAbsoluteUrl') === false) options.problem('allowAbsoluteUrl', 'absolute-form targets are always accepted (RFC 9112 §3.2.2)', 'UNSUPPORTED');
+  const format = options?.child('headerKeyFormat', 'envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat');
+  const formatter = format?.get('statefulFormatter');
+  if (formatter !== undefined && typeOf(formatter.typedConfig) !== 'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig') {
+    format?.problem('statefulFormatter', `header formatter '${formatter.name ?? ''}' is not supported`, 'UNSUPPORTED');
+  }
+  return {
+    acceptHttp10: options?.get('acceptHttp10') === true,
+    defaultHostForHttp10: options?.get('defaultHostForHttp10') ?? '',
+    properCase: format?.get('properCaseWords') !== undefined,
+  };
+}
+
+/** Compiles an HTTP connection manager; undefined where it cannot run, which is a problem. Defaults are those Envoy documents. */
+export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): HttpManagerConfig | undefined {
+  const codec = manager.get('codecType') ?? 'AUTO';
+  if (codec === 'HTTP2' || codec === 'HTTP3') manager.problem('codecType', `${codec} is not supported; use AUTO or HTTP1`, 'UNSUPPORTED');
+  const routeConfig = manager.child('routeConfig', 'envoy.config.route.v3.RouteConfiguration');
+  const routes = routeConfig === undefined ? undefined : compileRouteTable(routeConfig);
+  if (routeConfig === undefined && manager.value.rds === undefined && manager.value.scopedRoutes === undefined) manager.problem('routeConfig', 'route_config is missing', 'MISSING_FIELD');
+  const common = manager.child('commonHttpProtocolOptions', 'envoy.config.core.v3.HttpProtocolOptions');
+  const http1 = compileHttp1Options(manager.child('httpProtocolOptions', 'envoy.config.core.v3.Http1ProtocolOptions'));
+  const router = compileFilters(manager);
+  const tracing = manager.child('tracing', `${HCM}.Tracing`);
+  if (tracing?.value.provider !== undefined) tracing.ignore('provider');
+  if (tracing?.value.provider !== undefined) tracing.problem('provider', `tracer '${String(tracing.value.provider.name ?? '')}' is not supported`, 'UNSUPPORTED');
+  const requestId = manager.get('requestIdExtension')?.typedConfig;
+  if (requestId !== undefined && typeOf(requestId) !== 'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig') {
+    manager.problem('requestIdExtension', `request ID extension '${typeOf(requestId)}' is not supported`, 'UNSUPPORTED');
+  }
+  const upgrades = manager.list('upgradeConfigs', `${HCM}.UpgradeConfig`).flatMap((upgrade) => {
+    const type = (upgrade.get('upgradeType') ?? '').toLowerCase();
+    return (upgrade.get('enabled') ?? true) ? [type] : [];
+  });
+  const slashes = manager.get('pathWithEscapedSlashesAction') ?? 'IMPLEMENTATION_SPECIFIC_DEFAULT';
+  const stripMatching = manager.get('stripMatchingHostPort') === true;
+  const stripAny = manager.get('stripAnyHostPort') === true;
+  const config: Omit<HttpManagerConfig, 'routes'> = {
+    kind: 'http',
+    statPrefix: manager.get('statPrefix') ?? '',
+    maxHeadBytes: (manager.get('maxRequestHeadersKb') ?? 60) * 1024,
+    maxHeaders: common?.get('maxHeadersCount') ?? 100,
+    ...http1,
+    underscores: UNDERSCORES[common?.get('headersWithUnderscoresAction') ?? 'ALLOW'],
+    idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
+    maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,
+    maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? 0,
+    requestHeadersTimeoutMs: manager.get('requestHeadersTimeout') ?? 0,
+    requestTimeoutMs: manager.get('requestTimeout') ?? 0,
+    streamIdleTimeoutMs: manager.get('streamIdleTimeout') ?? 300_000,
+    drainTimeoutMs: manager.get('drainTimeout') ?? 5000,
+    useRemoteAddress: manager.get('useRemoteAddress') === true,
+    skipXffAppend: manager.get('skipXffAppend') === true,
+    xffTrustedHops: manager.get('xffNumTrustedHops') ?? 0,
+    via: manager.get('via') ?? '',
+    generateRequestId: manager.get('generateRequestId') ?? true,
+    preserveExternalRequestId: manager.get('preserveExternalRequestId') === true,
+    alwaysSetRequestIdInResponse: manager.get('alwaysSetRequestIdInResponse') === true,
+    serverName: manager.get('serverName') || 'envoy',
+    serverHeader: manager.get('serverHeaderTransformation') ?? 'OVERWRITE',
+    normalizePath: manager.get('normalizePath') === true,
+    mergeSlashes: manager.get('mergeSlashes') === true,
+    escapedSlashes: slashes === 'IMPLEMENTATION_SPECIFIC_DEFAULT' ? 'KEEP_UNCHANGED' : slashes,
+    stripHostPort: stripAny ? 'any' : stripMatching ? 'matching' : 'none',
+    proxy100Continue: manager.get('proxy100Continue') === true,
+    upgrades: new Set(upgrades),
+    suppressEnvoyHeaders: router?.get('suppressEnvoyHeaders') === true,
+    accessLogs: compileAccessLogs(manager.list('accessLog', 'envoy.config.accesslog.v3.AccessLog')),
+    forwardClientCert: manager.get('forwardClientCertDetails') ?? 'SANITIZE',
+    filters: [],
+  };
+  return routes === undefined || router === undefined ? undefined : { ...config, routes };
+}
+
+/** The router, which must be the last filter; any other filter is a problem. */
+function compileFilters(manager: Fields<v3.HttpConnectionManager>): Fields<v3.Router> | undefined {
+  const filters = manager.list('httpFilters', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter');
+  let router: Fields<v3.Router> | undefined;
+  filters.forEach((filter, index) => {
+    const [name, any, disabled] = [filter.get('name') ?? '', filter.get('typedConfig'), filter.get('disabled') === true];
+    filter.ignore('isOptional');
+    const type = typeOf(any);
+    if (type !== ROUTER) {
+      // Also an optional one: whether its configuration is understood is not the question, whether it acts is.
+      filter.problem('typedConfig', `HTTP filter '${type === '' ? name : type}' is not supported`, 'UNSUPPORTED');
+      return;
+    }
+    if (index < filters.length - 1) filter.problem(undefined, 'the router must be the last HTTP filter');
+    if (disabled) filter.problem('disabled', 'the router cannot be disabled');
+    router = manager.context.fields(any as v3.Router, filter.at('typedConfig'), ROUTER);
+  });
+  if (router === undefined && filters.length === 0) manager.problem('httpFilters', 'there is no router: add envoy.filters.http.router', 'MISSING_FIELD');
+  return router;
+}

@@ -1,0 +1,37 @@
+import os from 'node:os';
+import { line } from './lines.js';
+
+const text = (value: string): Uint8Array => Uint8Array.from(Buffer.from(value, 'utf8'));
+
+/** Bodies and lines of local replies, with Envoy's words: people search for them. */
+export const BODY = {
+  NO_HEALTHY_UPSTREAM: text('no healthy upstream'),
+  UPSTREAM_TIMEOUT: text('upstream request timeout'),
+  PLAIN_TEXT: line('content-type', 'text/plain'),
+  FORWARDED_PROTO: line('x-forwarded-proto', 'http'),
+  /** Any other text as bytes. */
+  of: text,
+} as const;
+
+/** `upstream connect error or disconnect/reset before headers. reset reason: ...`. */
+export const resetBody = (reason: string, transport = ''): Uint8Array =>
+  text(`upstream connect error or disconnect/reset before headers. reset reason: ${reason}${transport === '' ? '' : `, transport failure reason: ${transport}`}`);
+
+const ERRNO_TEXT: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'Connection_refused',
+  ECONNRESET: 'Connection_reset_by_peer',
+  EHOSTUNREACH: 'No_route_to_host',
+  ENETUNREACH: 'Network_is_unreachable',
+  ETIMEDOUT: 'Connection_timed_out',
+  EACCES: 'Permission_denied',
+  ENOENT: 'No_such_file_or_directory',
+  EADDRNOTAVAIL: 'Cannot_assign_requested_address',
+  EMFILE: 'Too_many_open_files',
+};
+/** What the system says to an errno name, with `_` for spaces as response details have it. */
+export function closeText(errno: string): string {
+  const known = ERRNO_TEXT[errno];
+  if (known !== undefined) return known;
+  const number = (os.constants.errno as Record<string, number>)[errno];
+  return number === undefined ? errno || 'unknown' : `${number}`;
+}

@@ -1,0 +1,339 @@
+import type { Counter, Histogram } from '../../base/stats.js';
+import type { Address, CloseReason, ConnectionHandler, ConnectionInfo, Listener, Profile } from '../../network/engine.js';
+import type { TimerOwner } from '../../stream/timers.js';
+import { RESPONSE_FLAG } from '../access-log/response-flags.js';
+import type { ProxyContext } from '../context.js';
+import { type ConnectionHome, HttpConnection } from '../http/http-connection.js';
+import { HttpManager } from '../http/http-manager.js';
+import { emptyRecord } from '../http/log-record.js';
+import type { ChainInput, FilterChain, ListenerConfig } from '../runtime.js';
+import { TcpConnection, type TcpHome, TcpManager } from '../tcp-proxy.js';
+import { readHttpHello } from './http-hello.js';
+import { type ClientHello, MAX_CLIENT_HELLO_BYTES, readClientHello } from './tls-hello.js';
+
+/** What a filter chain is at work. */
+export type ChainRuntime = HttpManager | TcpManager;
+/** A connection that a listener has handed on. */
+export type DownstreamConnection = HttpConnection | TcpConnection;
+
+/** Statistics of a listener, `listener.<address>.` (Envoy, "Listener: statistics"). */
+class ListenerStats {
+  readonly cxTotal: Counter;
+  readonly cxActive: Counter;
+  readonly cxDestroy: Counter;
+  readonly cxLengthMs: Histogram;
+  readonly noFilterChainMatch: Counter;
+  readonly preCxTimeout: Counter;
+  readonly preCxActive: Counter;
+
+  constructor(context: ProxyContext, config: ListenerConfig) {
+    const prefix = `listener.${config.statPrefix}.`;
+    this.cxTotal = context.stats.counter(`${prefix}downstream_cx_total`);
+    this.cxActive = context.stats.gauge(`${prefix}downstream_cx_active`);
+    this.cxDestroy = context.stats.counter(`${prefix}downstream_cx_destroy`);
+    this.cxLengthMs = context.stats.histogram(`${prefix}downstream_cx_length_ms`);
+    this.noFilterChainMatch = context.stats.counter(`${prefix}no_filter_chain_match`);
+    this.preCxTimeout = context.stats.counter(`${prefix}downstream_pre_cx_timeout`);
+    this.preCxActive = context.stats.gauge(`${prefix}downstream_pre_cx_active`);
+  }
+}
+
+/** What a chain is chosen by. Addresses are asked of the engine only when a matcher looks at them. */
+class LazyChainInput implements ChainInput {
+  readonly #context: ProxyContext;
+  readonly #connection: number;
+  #info: ConnectionInfo | undefined = undefined;
+  serverName = '';
+  transportProtocol: ChainInput['transportProtocol'] = 'raw_buffer';
+  applicationProtocols: readonly string[] = [];
+
+  constructor(context: ProxyContext, connection: number) {
+    this.#context = context;
+    this.#connection = connection;
+  }
+  get info(): ConnectionInfo | undefined {
+    this.#info ??= this.#context.engine.info(this.#connection);
+    return this.#info;
+  }
+  get local(): Address {
+    return this.info?.originalDst ?? this.info?.local ?? { path: '' };
+  }
+  get remote(): Address {
+    return this.info?.remote ?? { path: '' };
+  }
+  get directRemote(): Address {
+    return this.remote;
+  }
+}
+
+/** Finds the listener that a redirected connection was meant for. */
+export type FindListener = (address: Address) => ActiveListener | undefined;
+
+/** A listener at work: its sockets, its connections, and the configuration that new connections and next requests get. */
+export class ActiveListener implements ConnectionHome, TcpHome {
+  readonly name: string;
+  readonly #context: ProxyContext;
+  readonly #find: FindListener;
+  readonly #stats: ListenerStats;
+  readonly #inspectProfile: Profile;
+  readonly #connections = new Set<DownstreamConnection>();
+  readonly #inspections = new Set<Inspection>();
+  #config: ListenerConfig;
+  #chains: Map<FilterChain, ChainRuntime>;
+  #sockets: Listener[] = [];
+  #generation = 1;
+  #draining = false;
+  readonly #onEmpty: (() => void)[] = [];
+
+  constructor(context: ProxyContext, config: ListenerConfig, find: FindListener) {
+    this.name = config.name;
+    this.#context = context;
+    this.#find = find;
+    this.#config = config;
+    this.#stats = new ListenerStats(context, config);
+    this.#chains = this.#makeChains(config);
+    // A socket keeps its profile and outlives configurations: connections begin as inspected ones and become what their chain says.
+    this.#inspectProfile = context.profiles.get({ framing: 'inspect', side: 'downstream', bufferLimitBytes: Math.max(config.bufferLimitBytes, MAX_CLIENT_HELLO_BYTES) });
+  }
+
+  get config(): ListenerConfig {
+    return this.#config;
+  }
+  get generation(): number {
+    return this.#generation;
+  }
+  get addresses(): readonly Address[] {
+    return this.#sockets.map((socket) => socket.address);
+  }
+  get connectionCount(): number {
+    return this.#connections.size + this.#inspections.size;
+  }
+
+  /** Opens the sockets; all or none. Throws ListenError or ConfigError. */
+  async open(): Promise<void> {
+    const { config } = this;
+    if (!config.bindToPort) return;
+    const { engine } = this.#context;
+    try {
+      for (const address of config.addresses) {
+        const socket = await engine.listen({ ...config.socket, address, profile: this.#inspectProfile }, (connection) => this.#accept(connection));
+        this.#sockets.push(socket);
+      }
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+  }
+  /** Takes a new configuration for the same sockets: connections accepted, and requests begun, from now on get it. */
+  update(config: ListenerConfig): void {
+    this.#chains = this.#makeChains(config);
+    this.#config = config;
+    this.#generation++;
+  }
+  /** Closes the sockets; connections live on. */
+  stop(): void {
+    for (const socket of this.#sockets.splice(0)) this.#context.engine.unlisten(socket.handle);
+  }
+  /** Tells every connection that its present request is its last. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain();
+    for (const inspection of [...this.#inspections]) this.#context.engine.close(inspection.handle, 'now');
+  }
+  /** Calls back once no connection is left. */
+  whenEmpty(callback: () => void): void {
+    this.#onEmpty.push(callback);
+    this.#checkEmpty();
+  }
+  /** Closes what is still there. */
+  closeConnections(): void {
+    for (const connection of [...this.#connections]) this.#context.engine.close(connection.handle, 'now');
+    for (const inspection of [...this.#inspections]) this.#context.engine.close(inspection.handle, 'now');
+  }
+
+  managerOf(connection: HttpConnection): HttpManager | undefined {
+    const named = this.#config.chains.filter((chain) => chain.name !== '' && chain.name === connection.chainName);
+    const chain = named.length === 1 ? named[0] : this.#config.matchChain(new LazyChainInput(this.#context, connection.handle));
+    const runtime = chain === undefined ? undefined : this.#runtimeOf(chain);
+    return runtime instanceof HttpManager ? runtime : undefined;
+  }
+  closed(connection: DownstreamConnection, lengthMs: number): void {
+    this.#connections.delete(connection);
+    this.#countClosed(lengthMs);
+    this.#checkEmpty();
+  }
+
+  #makeChains(config: ListenerConfig): Map<FilterChain, ChainRuntime> {
+    return new Map(config.chains.map((chain) => [chain, this.#makeChain(config, chain)]));
+  }
+  #makeChain(config: ListenerConfig, chain: FilterChain): ChainRuntime {
+    const { filter } = chain;
+    return filter.kind === 'http' ? new HttpManager(this.#context, config, chain, filter) : new TcpManager(this.#context, config, chain, filter);
+  }
+  /** The runtime of a chain; a default chain need not be listed among the others. */
+  #runtimeOf(chain: FilterChain): ChainRuntime {
+    let runtime = this.#chains.get(chain);
+    if (runtime === undefined) {
+      runtime = this.#makeChain(this.#config, chain);
+      this.#chains.set(chain, runtime);
+    }
+    return runtime;
+  }
+
+  #accept(connection: number): ConnectionHandler | undefined {
+    this.#stats.cxTotal.inc();
+    this.#stats.cxActive.inc();
+    const input = new LazyChainInput(this.#context, connection);
+    const target = this.#config.useOriginalDst && input.info?.originalDst !== undefined ? this.#find(input.info.originalDst) : undefined;
+    if (target !== undefined && target !== this) {
+      // The listener that it was meant for takes it over, with its statistics.
+      this.#stats.cxTotal.dec();
+      this.#stats.cxActive.dec();
+      target.#stats.cxTotal.inc();
+      target.#stats.cxActive.inc();
+      return target.#take(connection, input);
+    }
+    return this.#take(connection, input);
+  }
+  #take(connection: number, input: LazyChainInput): ConnectionHandler | undefined {
+    const { inspect } = this.#config;
+    if (inspect.tls || inspect.http) {
+      const inspection = new Inspection(this.#context, this, connection, input, this.#config);
+      this.#inspections.add(inspection);
+      this.#stats.preCxActive.inc();
+      return inspection;
+    }
+    return this.#openChain(connection, input);
+  }
+
+  #openChain(connection: number, input: LazyChainInput): ConnectionHandler | undefined {
+    const { engine } = this.#context;
+    const chain = this.#config.matchChain(input);
+    const runtime = chain === undefined ? undefined : this.#runtimeOf(chain);
+    if (runtime === undefined) {
+      this.#stats.noFilterChainMatch.inc();
+      this.#logRefused(input);
+      this.#countClosed(0);
+      return undefined;
+    }
+    engine.adopt(connection, runtime.profile);
+    if (runtime instanceof HttpManager) {
+      const made = new HttpConnection(this.#context, this, runtime, connection);
+      this.#connections.add(made);
+      if (this.#draining) made.drain();
+      return made;
+    }
+    const made = new TcpConnection(this.#context, this, runtime, connection);
+    this.#connections.add(made);
+    made.start();
+    return made;
+  }
+
+  /** From an inspection: what the connection is has been found out (or its time is over). */
+  inspected(inspection: Inspection, input: LazyChainInput): void {
+    this.#forget(inspection);
+    const handler = this.#openChain(inspection.handle, input);
+    if (handler === undefined) this.#context.engine.close(inspection.handle, 'now');
+    else this.#context.engine.setHandler(inspection.handle, handler);
+  }
+  /** From an inspection: the connection is gone, or was given up. */
+  inspectionEnded(inspection: Inspection, timedOut: boolean): void {
+    this.#forget(inspection);
+    if (timedOut) this.#stats.preCxTimeout.inc();
+    this.#countClosed(0);
+    this.#checkEmpty();
+  }
+  #forget(inspection: Inspection): void {
+    if (this.#inspections.delete(inspection)) this.#stats.preCxActive.dec();
+  }
+
+  #countClosed(lengthMs: number): void {
+    this.#stats.cxActive.dec();
+    this.#stats.cxDestroy.inc();
+    this.#stats.cxLengthMs.record(lengthMs);
+  }
+  #checkEmpty(): void {
+    if (this.connectionCount > 0) return;
+    for (const callback of this.#onEmpty.splice(0)) callback();
+  }
+  #logRefused(input: LazyChainInput): void {
+    if (this.#config.accessLogs.length === 0) return;
+    const record = emptyRecord();
+    record.startTime = Date.now();
+    record.start = this.#context.now;
+    record.end = record.start;
+    record.flags = RESPONSE_FLAG.NR;
+    record.details = 'filter_chain_not_found';
+    record.downstreamLocal = input.local;
+    record.downstreamRemote = input.remote;
+    record.downstreamDirectRemote = input.directRemote;
+    for (const log of this.#config.accessLogs) log.log(record);
+  }
+}
+
+/** A connection whose first bytes are looked at: TLS by its ClientHello, HTTP by its request line. Bounded in bytes and time, and by the peer's FIN. */
+class Inspection implements ConnectionHandler, TimerOwner {
+  readonly handle: number;
+  readonly #context: ProxyContext;
+  readonly #listener: ActiveListener;
+  readonly #input: LazyChainInput;
+  readonly #config: ListenerConfig;
+  #timer = 0;
+  #done = false;
+
+  constructor(context: ProxyContext, listener: ActiveListener, handle: number, input: LazyChainInput, config: ListenerConfig) {
+    this.#context = context;
+    this.#listener = listener;
+    this.handle = handle;
+    this.#input = input;
+    this.#config = config;
+    if (config.inspect.timeoutMs > 0) this.#timer = context.wheel.start(context.now + config.inspect.timeoutMs, this, 0);
+  }
+
+  onPeek(_connection: number, bytes: Uint8Array, ended: boolean): void {
+    if (this.#done) return;
+    const { inspect } = this.#config;
+    const isFull = ended || bytes.length >= MAX_CLIENT_HELLO_BYTES;
+    let hello: ClientHello | 'more' | undefined;
+    if (inspect.tls) {
+      hello = readClientHello(bytes);
+      if (hello === 'more' && !isFull) return;
+      if (hello !== undefined && hello !== 'more') {
+        this.#input.transportProtocol = 'tls';
+        this.#input.serverName = hello.serverName;
+        this.#input.applicationProtocols = hello.applicationProtocols;
+        this.#finish();
+        return;
+      }
+    }
+    if (inspect.http) {
+      const protocol = readHttpHello(bytes);
+      if (protocol === 'more' && !isFull) return;
+      if (protocol !== undefined && protocol !== 'more') this.#input.applicationProtocols = [protocol];
+    }
+    this.#finish();
+  }
+  onTimer(_kind: number, now: number): void {
+    this.#context.timerFired(now);
+    this.#timer = 0;
+    if (this.#done) return;
+    if (this.#config.inspect.continueOnTimeout) {
+      this.#finish();
+      return;
+    }
+    this.#done = true;
+    this.#listener.inspectionEnded(this, true);
+    this.#context.engine.close(this.handle, 'now');
+  }
+  onClosed(_connection: number, _reason: CloseReason): void {
+    this.#context.wheel.stop(this.#timer);
+    if (this.#done) return;
+    this.#done = true;
+    this.#listener.inspectionEnded(this, false);
+  }
+  #finish(): void {
+    this.#done = true;
+    this.#context.wheel.stop(this.#timer);
+    this.#listener.inspected(this, this.#input);
+  }
+}

@@ -1,0 +1,236 @@
+/** The data path of one worker: listeners, connections, pools. What it does is said by `RuntimeConfig`; what carries its bytes is an `Engine`. */
+import type { StatsStore } from '../base/stats.js';
+import type { Address, Engine } from '../network/engine.js';
+import type { Framing } from '../protocol/framing.js';
+import { ClusterManager } from './cluster/cluster-manager.js';
+import type { Host } from './cluster/host.js';
+import { ProxyContext, type ProxyLog } from './context.js';
+import { ActiveListener } from './listener/listener.js';
+import { HostPools } from './router/host-pools.js';
+import type { EndpointConfig, ListenerConfig, RuntimeConfig } from './runtime.js';
+
+/** The framing that request/response listeners and clusters speak. */
+const HTTP_FRAMING = 'http1';
+
+export interface ProxyOptions {
+  readonly engine: Engine;
+  readonly stats: StatsStore;
+  readonly log: ProxyLog;
+  /** Codecs' framings by name; one named `http1` must be among them. */
+  readonly framings: ReadonlyMap<string, Framing>;
+  /** For the one who compiles configurations, which makes the access logs; the proxy itself only writes records to them. */
+  readonly createFileLog?: unknown;
+}
+
+export interface DrainOptions {
+  /** Only listeners with `traffic_direction: INBOUND`. */
+  readonly inboundOnly?: boolean;
+  /** Go on accepting until the time is over; every request says `connection: close`. */
+  readonly graceful?: boolean;
+  /** With `graceful`: when the time is over, listeners go on accepting and nothing is closed. */
+  readonly skipExit?: boolean;
+  /** How long requests in flight may take; then what is left is closed. */
+  readonly timeoutMs: number;
+}
+
+/** A listener that could not be opened. */
+export interface ApplyError {
+  readonly name: string;
+  readonly error: Error;
+}
+
+export interface HostStatus {
+  readonly address: Address;
+  readonly hostname: string;
+  readonly weight: number;
+  readonly priority: number;
+  readonly locality: EndpointConfig['locality'];
+  readonly health: EndpointConfig['health'];
+  /** As Envoy's `/clusters` prints it: `healthy`, `/failed_eds_health`, ... */
+  readonly healthFlags: string;
+  readonly active: number;
+}
+export interface ClusterStatus {
+  readonly name: string;
+  readonly hosts: readonly HostStatus[];
+}
+
+export interface Proxy {
+  readonly stats: StatsStore;
+  readonly engine: Engine;
+  /**
+   * Takes a configuration. Listeners with the same name, addresses and socket options keep their sockets and connections; a request keeps what it started
+   * with, the next one on its connection gets the new. Removed listeners drain. Answers the listeners that could not be opened.
+   */
+  apply(config: RuntimeConfig): Promise<ApplyError[]>;
+  /** Endpoints that discovery found. False where there is no such cluster. */
+  updateEndpoints(cluster: string, endpoints: readonly EndpointConfig[]): boolean;
+  /** Stops taking requests; resolves when the last connection is gone, or its time is over. */
+  drain(options: DrainOptions): Promise<void>;
+  /** Closes everything at once. */
+  shutdown(): Promise<void>;
+  listenerAddresses(): { readonly name: string; readonly address: Address }[];
+  clusterStatus(): ClusterStatus[];
+  /** Downstream connections. */
+  readonly connections: number;
+}
+
+/** Makes the data path of a worker. Throws Error where the HTTP framing is missing. */
+export function createProxy(options: ProxyOptions): Proxy {
+  const framing = options.framings.get(HTTP_FRAMING);
+  if (framing === undefined) throw new Error(`no framing ${HTTP_FRAMING} among the codecs`);
+  return new WorkerProxy(options, framing);
+}
+
+class WorkerProxy implements Proxy {
+  readonly stats: StatsStore;
+  readonly engine: Engine;
+  readonly #context: ProxyContext;
+  readonly #clusters: ClusterManager;
+  readonly #listeners = new Map<string, ActiveListener>();
+  /** Removed from the configuration, with connections left. */
+  readonly #leaving = new Set<ActiveListener>();
+  #drainTimeoutMs = 600_000;
+
+  constructor(options: ProxyOptions, framing: Framing) {
+    this.engine = options.engine;
+    this.stats = options.stats;
+    this.#clusters = new ClusterManager(options.stats);
+    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, framing);
+    this.#clusters.onAdded = (cluster) => {
+      cluster.onHostRemoved = drainHost;
+    };
+  }
+
+  get connections(): number {
+    let count = 0;
+    for (const listener of [...this.#listeners.values(), ...this.#leaving]) count += listener.connectionCount;
+    return count;
+  }
+
+  async apply(config: RuntimeConfig): Promise<ApplyError[]> {
+    const errors: ApplyError[] = [];
+    this.#clusters.apply(config.clusters);
+    const wanted = new Map(config.listeners.map((listener) => [listener.name, listener]));
+    // Those that go first: another name may want their addresses.
+    for (const [name, listener] of [...this.#listeners]) if (!wanted.has(name)) this.#remove(name, listener);
+    for (const [name, listener] of wanted) {
+      const old = this.#listeners.get(name);
+      if (old !== undefined && socketKey(old.config) === socketKey(listener)) {
+        old.update(listener);
+        continue;
+      }
+      // The same address with other options cannot be opened twice.
+      if (old !== undefined && sharesAddress(old.config, listener)) this.#remove(name, old);
+      const made = new ActiveListener(this.#context, listener, (address) => this.#find(address));
+      try {
+        await made.open();
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        errors.push({ name, error });
+        continue;
+      }
+      const replaced = this.#listeners.get(name);
+      if (replaced !== undefined) this.#remove(name, replaced);
+      this.#listeners.set(name, made);
+    }
+    return errors;
+  }
+
+  updateEndpoints(cluster: string, endpoints: readonly EndpointConfig[]): boolean {
+    return this.#clusters.updateEndpoints(cluster, endpoints);
+  }
+
+  async drain(options: DrainOptions): Promise<void> {
+    const listeners = [...this.#listeners.values()].filter((listener) => options.inboundOnly !== true || listener.config.trafficDirection === 'INBOUND');
+    if (options.inboundOnly !== true) listeners.push(...this.#leaving);
+    for (const listener of listeners) {
+      if (options.graceful !== true) listener.stop();
+      listener.drain();
+    }
+    await Promise.all(listeners.map((listener) => this.#empty(listener, options)));
+    if (options.graceful === true && options.skipExit === true) return;
+    for (const listener of listeners) {
+      listener.stop();
+      listener.closeConnections();
+    }
+  }
+
+  async shutdown(): Promise<void> {
+    for (const listener of this.#listeners.values()) {
+      listener.stop();
+      listener.closeConnections();
+    }
+    this.#context.wheel.close();
+    this.#listeners.clear();
+    await this.engine.shutdown();
+  }
+
+  listenerAddresses(): { name: string; address: Address }[] {
+    return [...this.#listeners.values()].flatMap((listener) => listener.addresses.map((address) => ({ name: listener.name, address })));
+  }
+  clusterStatus(): ClusterStatus[] {
+    return [...this.#clusters.values()].map((cluster) => ({ name: cluster.name, hosts: cluster.hosts.map(statusOf) }));
+  }
+
+  #remove(name: string, listener: ActiveListener): void {
+    if (this.#listeners.get(name) === listener) this.#listeners.delete(name);
+    listener.stop();
+    this.#leaving.add(listener);
+    listener.drain();
+    const timer = setTimeout(() => listener.closeConnections(), this.#drainTimeoutMs);
+    timer.unref();
+    listener.whenEmpty(() => {
+      clearTimeout(timer);
+      this.#leaving.delete(listener);
+    });
+  }
+
+  /** Until the listener has no connection, or the time is over. A graceful drain takes all of its time: it still accepts. */
+  #empty(listener: ActiveListener, { graceful, timeoutMs }: DrainOptions): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      if (graceful === true) return;
+      listener.whenEmpty(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** The listener bound to, or standing for, an original destination: the exact address, else the wildcard of its port. */
+  #find(address: Address): ActiveListener | undefined {
+    if ('path' in address) return undefined;
+    let wildcard: ActiveListener | undefined;
+    for (const listener of this.#listeners.values()) {
+      for (const own of listener.config.addresses) {
+        if ('path' in own || own.port !== address.port) continue;
+        if (own.ip === address.ip) return listener;
+        if (own.ip === '0.0.0.0' || own.ip === '::') wildcard = listener;
+      }
+    }
+    return wildcard;
+  }
+}
+
+function drainHost(host: Host): void {
+  if (host.pool instanceof HostPools) host.pool.drain();
+}
+
+const statusOf = (host: Host): HostStatus => ({
+  address: host.address,
+  hostname: host.hostname,
+  weight: host.weight,
+  priority: host.priority,
+  locality: host.locality,
+  health: host.edsHealth,
+  healthFlags: host.healthFlags,
+  active: host.active,
+});
+
+/** What of a listener is in its sockets. */
+const socketKey = (config: ListenerConfig): string => JSON.stringify([config.addresses, config.bindToPort, config.socket]);
+const sharesAddress = (a: ListenerConfig, b: ListenerConfig): boolean => {
+  const taken = new Set(a.addresses.map((address) => JSON.stringify(address)));
+  return b.addresses.some((address) => taken.has(JSON.stringify(address)));
+};

@@ -1,0 +1,161 @@
+/**
+ * A data worker: the second composition root, run in a thread of its own by `control/worker-pool.ts`. It makes an engine, loads the codecs, and runs the
+ * proxy as the main thread tells it to (`control/worker-protocol.ts`). What throws here ends the worker, loudly; it is replaced.
+ */
+import { readdir } from 'node:fs/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { selectBackend } from './base/backend.js';
+import { CallbackSink, FileSink, LogHub } from './base/log.js';
+import { type StatDefinition, StatsStore } from './base/stats.js';
+import { compileConfig } from './control/compile/index.js';
+import type { Bootstrap } from './control/config/types.js';
+import type { ApplyAnswer, FromWorker, ToWorker, WorkerConfig, WorkerData } from './control/worker-protocol.js';
+import type { Address, Engine } from './network/engine.js';
+import { createNativeEngine } from './network/native-engine.js';
+import { createNodeEngine } from './network/node-engine.js';
+import type { Framing } from './protocol/framing.js';
+import { LogFiles } from './proxy/access-log/file-access-log.js';
+import { createProxy } from './proxy/proxy.js';
+import type { ListenerConfig, RuntimeConfig } from './proxy/runtime.js';
+
+const port = parentPort;
+if (port === null) throw new Error('worker.js runs inside the proxy, not by itself');
+const data = workerData as WorkerData;
+const send = (message: FromWorker): void => port.postMessage(message);
+
+// ---- log and statistics -------------------------------------------------------------------------------------------------------------------------
+
+const sink = data.log.toMain ? new CallbackSink((line) => send({ kind: 'line', line })) : new FileSink(data.log.path);
+const hub = new LogHub({ level: data.log.level, components: new Map(data.log.components), format: data.log.format, sink, thread: data.threadId });
+const log = hub.logger('main');
+
+let newStats: StatDefinition[] = [];
+const newSlabs = new Map<number, SharedArrayBuffer>();
+const knownSlabs = new Set<number>();
+/** Tells the main thread of statistics made since the last time. */
+function sendStats(): void {
+  if (newStats.length === 0) return;
+  send({ kind: 'stats', definitions: newStats, slabs: [...newSlabs] });
+  newStats = [];
+  newSlabs.clear();
+}
+const stats = new StatsStore((definition, slab) => {
+  if (newStats.length === 0) setImmediate(sendStats);
+  newStats.push(definition);
+  if (knownSlabs.has(definition.slab)) return;
+  knownSlabs.add(definition.slab);
+  newSlabs.set(definition.slab, slab);
+});
+
+// ---- the layers ---------------------------------------------------------------------------------------------------------------------------------
+
+/** The last word: the main thread logs it and replaces this worker. */
+function fail(cause: unknown): never {
+  send({ kind: 'failed', cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) });
+  process.exit(1);
+}
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+
+const backend = selectBackend(data.backend);
+const engine: Engine = backend.addon === undefined ? createNodeEngine() : createNativeEngine(backend.addon);
+const logFiles = new LogFiles({
+  stats,
+  warn: (text) => hub.logger('file').warning(text),
+  flushIntervalMs: data.accessLog.flushIntervalMs,
+  flushBytes: data.accessLog.flushMinBytes,
+});
+const framings = await loadFramings(new URL(data.codecs));
+const proxy = createProxy({ engine, stats, log, framings, createFileLog: logFiles.create });
+
+/** Framing of every codec, by name: each folder of `codecs/` exports its codec, or its framing, as default or under its own name. */
+async function loadFramings(folder: URL): Promise<Map<string, Framing>> {
+  const loaded = new Map<string, Framing>();
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const module = (await import(new URL(`${entry.name}/index.js`, folder).href)) as Record<string, Framing | { name: string; framing: Framing }>;
+    const codec = module.default ?? module[entry.name];
+    if (codec === undefined) throw new Error(`codec ${entry.name}: no default export`);
+    loaded.set(codec.name, 'framing' in codec ? codec.framing : codec);
+  }
+  return loaded;
+}
+
+// ---- configuration ------------------------------------------------------------------------------------------------------------------------------
+
+/** The bootstrap compiled here, with the addresses that only the main thread knows. */
+function compile({ bootstrap, bound }: WorkerConfig): RuntimeConfig {
+  const { config, problems } = compileConfig(bootstrap as Bootstrap, { createFileLog: logFiles.create });
+  if (config === undefined || problems.length > 0) {
+    throw new Error(`the main thread accepted a configuration that this worker does not: ${problems.map(({ message }) => message).join('; ')}`);
+  }
+  const boundTo = new Map(bound);
+  return { ...config, listeners: config.listeners.map((listener) => placed(listener, boundTo.get(listener.name))) };
+}
+
+/**
+ * A port 0 becomes the one that the first worker was given. A Unix socket has one owner: there is no SO_REUSEPORT for it, so the first worker takes all its
+ * connections.
+ */
+function placed(listener: ListenerConfig, bound: readonly Address[] | undefined): ListenerConfig {
+  const addresses = listener.addresses
+    .map((address, i): Address => {
+      const real = bound?.[i];
+      return real !== undefined && 'port' in address && address.port === 0 && 'port' in real ? { ip: address.ip, port: real.port } : address;
+    })
+    .filter((address) => data.index === 0 || 'port' in address);
+  // Where the engine cannot share ports there is one worker, and nobody to share with.
+  const socket = engine.capabilities.reusePort ? listener.socket : { ...listener.socket, reusePort: false };
+  return { ...listener, addresses, socket };
+}
+
+async function apply(config: WorkerConfig): Promise<ApplyAnswer> {
+  const applied = proxy.apply(compile(config));
+  // The clusters are there before the first listener opens: its first request finds the hosts that DNS has given.
+  for (const [cluster, endpoints] of config.endpoints) proxy.updateEndpoints(cluster, endpoints);
+  const failures = await applied;
+  return {
+    failures: failures.map(({ name, error }) => ({ name, message: error.message, code: (error as { code?: string }).code ?? 'ERROR' })),
+    listeners: proxy.listenerAddresses().map(({ name, address }) => ({ name, address })),
+  };
+}
+
+async function command(message: Extract<ToWorker, { id: number }>): Promise<ApplyAnswer | undefined> {
+  switch (message.kind) {
+    case 'apply':
+      return apply(message);
+    case 'drain':
+      await proxy.drain(message);
+      return undefined;
+    case 'stop':
+      await proxy.shutdown();
+      await logFiles.close();
+      await hub.flush();
+      return undefined;
+  }
+}
+
+port.on('message', (message: ToWorker) => {
+  switch (message.kind) {
+    case 'endpoints':
+      proxy.updateEndpoints(message.cluster, message.endpoints);
+      break;
+    case 'log-level':
+      if (message.component === undefined) hub.setLevel(message.level);
+      else hub.setComponentLevel(message.component, message.level);
+      break;
+    case 'reopen-logs':
+      hub.reopen();
+      logFiles.reopen();
+      break;
+    default:
+      command(message).then(
+        (value) => {
+          sendStats();
+          send({ kind: 'answer', id: message.id, value });
+        },
+        (cause: unknown) => send({ kind: 'answer', id: message.id, value: undefined, error: cause instanceof Error ? cause.message : String(cause) }),
+      );
+  }
+});
+send({ kind: 'ready', backend: engine.name, reason: backend.reason, reusePort: engine.capabilities.reusePort });
