@@ -165,8 +165,9 @@ function operations(root: string, addon: NativeHttp1 | undefined): Operation[] {
     {
       name: 'count and record',
       fallback: () => {
+        value = (value + 7) & 1023;
         counter.inc();
-        histogram.record((value = (value + 7) & 1023));
+        histogram.record(value);
       },
     },
   ];

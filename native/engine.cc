@@ -514,7 +514,7 @@ void Engine::on_eof(Connection& connection) {
     case Rx::kBody:
       if (connection.held) return;
       if (connection.body.mid_message()) finish(connection, CloseReason::kTruncated, 0);
-      else body_done(connection, true);
+      else body_done(connection, true, 0);
       return;
     case Rx::kRaw: {
       if (connection.rx_to == kNoHandle) return;
@@ -647,7 +647,7 @@ size_t Engine::pump_bytes(Connection& connection, std::span<const uint8_t> input
       }
     }
     if (piece.kind == BodyReader::Piece::Kind::kEnd) {
-      body_done(connection, true);
+      body_done(connection, true, input.size() - taken);
       return taken;
     }
     if (piece.kind == BodyReader::Piece::Kind::kMore || taken == input.size()) {
@@ -655,15 +655,15 @@ size_t Engine::pump_bytes(Connection& connection, std::span<const uint8_t> input
       // Data used the input up; whether the message ends here is known without another byte.
       if (connection.rx == Rx::kBody && !connection.body.mid_message()) {
         const BodyReader::Piece last = connection.body.next({});
-        if (last.kind == BodyReader::Piece::Kind::kEnd) body_done(connection, true);
+        if (last.kind == BodyReader::Piece::Kind::kEnd) body_done(connection, true, input.size() - taken);
       }
       return taken;
     }
   }
 }
 
-/// The last byte of a message has been moved (or thrown away).
-void Engine::body_done(Connection& from, bool announce) {
+/// The last byte of a message has been moved (or thrown away); `unread` bytes that came behind it wait.
+void Engine::body_done(Connection& from, bool announce, size_t unread) {
   from.rx = Rx::kDone;
   from.read_blocked = false;
   from.held = false;
@@ -683,7 +683,7 @@ void Engine::body_done(Connection& from, bool announce) {
   int flags = kForwardDone;
   if (from.is_downstream()) {
     if (from.tx == Tx::kDone) exchange_done(from);
-  } else if (from.tx == Tx::kDone && from.keep_alive && !from.eof && !from.close_after && from.in.empty()) {
+  } else if (from.tx == Tx::kDone && from.keep_alive && !from.eof && !from.close_after && unread == 0) {
     from.rx = Rx::kIdle;
     from.tx = Tx::kIdle;
     touch(from);
@@ -847,7 +847,7 @@ int Engine::forward_response(Connection& from, Connection& to, const EditsRef& e
 void Engine::start_body(Connection& from, Connection& to) {
   const BodyFraming framing = to.out_framing;
   if (framing == BodyFraming::kNone || (framing == BodyFraming::kLength && from.body.remaining() == 0)) {
-    body_done(from, false);
+    body_done(from, false, from.in.size());
     return;
   }
   if (from.held) return;

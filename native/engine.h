@@ -160,7 +160,7 @@ class Engine {
   void read_head(Connection& connection);
   [[nodiscard]] bool pump(Connection& connection);
   [[nodiscard]] size_t pump_bytes(Connection& connection, std::span<const uint8_t> input);
-  void body_done(Connection& from, bool announce);
+  void body_done(Connection& from, bool announce, size_t unread);
   void exchange_done(Connection& connection);
   void discard_body(Connection& connection);
   [[nodiscard]] int forward_request(Connection& from, Connection& to, const EditsRef& edits);

@@ -15,7 +15,9 @@ export function parseIp(text: string): Uint8Array | undefined {
   // The last 32 bits may be written as an IPv4 address.
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(withoutZone);
   const plain =
-    dotted === null ? withoutZone : `${dotted[1]}${(Number(dotted[2]) * 256 + Number(dotted[3])).toString(16)}:${(Number(dotted[4]) * 256 + Number(dotted[5])).toString(16)}`;
+    dotted === null
+      ? withoutZone
+      : `${dotted[1]}${(Number(dotted[2]) * 256 + Number(dotted[3])).toString(16)}:${(Number(dotted[4]) * 256 + Number(dotted[5])).toString(16)}`;
   const [head, tail] = plain.split('::');
   const groups = (part: string | undefined) => (part === undefined || part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)));
   const [front, back] = [groups(head), groups(tail)];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfigError } from '../base/errors.js';
-import { MAX_PATTERN_BYTES, createRegexEngine } from './regex.js';
+import { createRegexEngine, MAX_PATTERN_BYTES } from './regex.js';
 
 const engine = createRegexEngine();
 
@@ -33,7 +33,26 @@ for (const [pattern, yes, no] of matching) {
   });
 }
 
-for (const pattern of ['(?=a)', '(?!a)b', '(a)\\1', '(?<=a)b', '(', ')', 'a)', '[a', '[z-a]', '*', 'a**', 'a{2}{3}', 'a\\', 'a{1001}', '(a){17}', '\\pL', 'a{3,2}', '(?:(?:a{100}){100}){10}']) {
+for (const pattern of [
+  '(?=a)',
+  '(?!a)b',
+  '(a)\\1',
+  '(?<=a)b',
+  '(',
+  ')',
+  'a)',
+  '[a',
+  '[z-a]',
+  '*',
+  'a**',
+  'a{2}{3}',
+  'a\\',
+  'a{1001}',
+  '(a){17}',
+  '\\pL',
+  'a{3,2}',
+  '(?:(?:a{100}){100}){10}',
+]) {
   test(`rejects ${pattern}`, () => {
     assert.throws(() => engine.compile(pattern), ConfigError);
   });

@@ -33,7 +33,8 @@ const MAX_COUNT = 1000;
 export function createRegexEngine(): RegexEngine {
   v8.setFlagsFromString('--enable-experimental-regexp-engine');
   v8.setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
-  if (!isLinear('a+b') || isLinear('(?=a)') || isLinear('(a)\\1')) throw new ConfigError('safe regular expressions need V8 with its linear engine; this one has none');
+  if (!isLinear('a+b') || isLinear('(?=a)') || isLinear('(a)\\1'))
+    throw new ConfigError('safe regular expressions need V8 with its linear engine; this one has none');
   return {
     compile(pattern) {
       const regex = build(pattern, (body) => `^(?:${body})$`, '');
@@ -60,14 +61,16 @@ function isLinear(source: string): boolean {
 
 function build(pattern: string, wrap: (body: string) => string, flags: string): RegExp {
   const bytes = Buffer.from(pattern, 'utf8');
-  if (bytes.length > MAX_PATTERN_BYTES) throw new ConfigError(`regular expression of ${bytes.length} bytes; at most ${MAX_PATTERN_BYTES} are allowed`);
+  if (bytes.length > MAX_PATTERN_BYTES)
+    throw new ConfigError(`regular expression of ${bytes.length} bytes; at most ${MAX_PATTERN_BYTES} are allowed`);
   const source = wrap(new Translator(bytes.toString('latin1')).translate());
   try {
     new RegExp(source, flags);
   } catch (cause) {
     throw new ConfigError(`invalid regular expression '${pattern}': ${(cause as Error).message}`, { cause });
   }
-  if (!isLinear(source)) throw new ConfigError(`regular expression '${pattern}' cannot run in linear time (look-around, back-references and large nested counts cannot)`);
+  if (!isLinear(source))
+    throw new ConfigError(`regular expression '${pattern}' cannot run in linear time (look-around, back-references and large nested counts cannot)`);
   return new RegExp(source, flags);
 }
 
@@ -78,7 +81,8 @@ function translateSubstitution(substitution: string, groups: number): string {
     .replace(/\\(.?)/gs, (_, what: string) => {
       if (what === '\\') return '\\';
       if (what === '0') return '$&';
-      if (!/^[1-9]$/.test(what)) throw new ConfigError(`substitution '${substitution}': '\\${what}' means nothing; write \\0 to \\9, or \\\\ for a backslash`);
+      if (!/^[1-9]$/.test(what))
+        throw new ConfigError(`substitution '${substitution}': '\\${what}' means nothing; write \\0 to \\9, or \\\\ for a backslash`);
       if (Number(what) > groups) throw new ConfigError(`substitution '${substitution}' names group ${what}, but the pattern has ${groups}`);
       // Two digits, so that a digit that follows is not taken for a part of the number.
       return `$0${what}`;
@@ -181,7 +185,8 @@ class Translator {
     if (min > MAX_COUNT || (max !== Number.POSITIVE_INFINITY && max > MAX_COUNT)) throw this.#bad(`a count above ${MAX_COUNT}`);
     if (max < min) throw this.#bad(`a count from ${min} to ${max}`);
     const largest = max === Number.POSITIVE_INFINITY ? min : max;
-    if (largest > MAX_COUNT_AT_ONCE && /(?<!\\)\((?!\?:)/.test(atom)) throw this.#bad(`a capturing group repeated more than ${MAX_COUNT_AT_ONCE} times; use (?:...)`);
+    if (largest > MAX_COUNT_AT_ONCE && /(?<!\\)\((?!\?:)/.test(atom))
+      throw this.#bad(`a capturing group repeated more than ${MAX_COUNT_AT_ONCE} times; use (?:...)`);
     let out = '';
     let [least, most] = [min, largest];
     while (most > MAX_COUNT_AT_ONCE) {

@@ -123,6 +123,11 @@ export class Peer {
     this.#drop(this.#bytes);
     return text;
   }
+  /** Waits for FIN, reset or an error, whatever came before. */
+  async isOverSoon(): Promise<void> {
+    await this.#until(() => this.isOver);
+    assert.ok(this.isOver, 'still open');
+  }
   /** Waits until the socket is gone. */
   async isClosed(): Promise<void> {
     await this.#until(() => this.#closed);

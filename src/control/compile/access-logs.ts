@@ -1,6 +1,6 @@
 import { type AccessLog, createAccessLog } from '../../proxy/access-log/access-log.js';
 import * as filters from '../../proxy/access-log/filters.js';
-import { DEFAULT_FORMAT, type Formatter, compileJsonFormat, compileTextFormat } from '../../proxy/access-log/formatter.js';
+import { compileJsonFormat, compileTextFormat, DEFAULT_FORMAT, type Formatter } from '../../proxy/access-log/formatter.js';
 import { responseFlag } from '../../proxy/access-log/response-flags.js';
 import type * as v3 from '../config/types.js';
 import { compileDataSource, compileFraction, compileHeaderMatcher } from './common.js';
@@ -104,7 +104,10 @@ function compileFilter(fields: Fields<v3.AccessLogFilter>): filters.LogFilter | 
   }
   const types = fields.child('logTypeFilter', 'envoy.config.accesslog.v3.LogTypeFilter');
   if (types !== undefined) return filters.logTypeFilter(types.get('types') ?? [], types.get('exclude') === true);
-  for (const [name, combine] of [['andFilter', filters.andFilter], ['orFilter', filters.orFilter]] as const) {
+  for (const [name, combine] of [
+    ['andFilter', filters.andFilter],
+    ['orFilter', filters.orFilter],
+  ] as const) {
     const all = fields.child(name, name === 'andFilter' ? 'envoy.config.accesslog.v3.AndFilter' : 'envoy.config.accesslog.v3.OrFilter');
     if (all === undefined) continue;
     const parts = all.list('filters', 'envoy.config.accesslog.v3.AccessLogFilter').map(compileFilter);

@@ -45,7 +45,13 @@ function compileCluster(cluster: Fields<v3.Cluster>, defaultBind: Bind | undefin
   const bindFields = cluster.child('upstreamBindConfig', `${CORE}.BindConfig`);
   const bind = bindFields === undefined ? defaultBind : compileBind(bindFields);
   const keepalive = cluster.child('upstreamConnectionOptions', `${CLUSTER}.UpstreamConnectionOptions`)?.child('tcpKeepalive', `${CORE}.TcpKeepalive`);
-  const keepAlive = keepalive && withoutUndefined({ idleS: keepalive.get('keepaliveTime'), intervalS: keepalive.get('keepaliveInterval'), probes: keepalive.get('keepaliveProbes') });
+  const keepAlive =
+    keepalive &&
+    withoutUndefined({
+      idleS: keepalive.get('keepaliveTime'),
+      intervalS: keepalive.get('keepaliveInterval'),
+      probes: keepalive.get('keepaliveProbes'),
+    });
   const altStatName = cluster.get('altStatName');
   const config: ClusterConfig = {
     name,
@@ -101,8 +107,10 @@ function compileBalancing(cluster: Fields<v3.Cluster>, discovery: ClusterConfig[
   if (extensible !== undefined) return extensible;
   if (policy === 'CLUSTER_PROVIDED') cluster.problem('lbPolicy', 'CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST');
   else if (policy === 'ROUND_ROBIN' || policy === 'LEAST_REQUEST' || policy === 'RANDOM') return { lb: policy, choiceCount };
-  else if (policy !== 'LOAD_BALANCING_POLICY_CONFIG') cluster.problem('lbPolicy', `${policy} is not supported; use ROUND_ROBIN, LEAST_REQUEST or RANDOM`, 'UNSUPPORTED');
-  else if (cluster.value.loadBalancingPolicy === undefined) cluster.problem('loadBalancingPolicy', 'load_balancing_policy is missing', 'MISSING_FIELD');
+  else if (policy !== 'LOAD_BALANCING_POLICY_CONFIG')
+    cluster.problem('lbPolicy', `${policy} is not supported; use ROUND_ROBIN, LEAST_REQUEST or RANDOM`, 'UNSUPPORTED');
+  else if (cluster.value.loadBalancingPolicy === undefined)
+    cluster.problem('loadBalancingPolicy', 'load_balancing_policy is missing', 'MISSING_FIELD');
   return { lb: 'ROUND_ROBIN', choiceCount };
 }
 /** The first policy that is supported, as Envoy takes it; it goes before `lb_policy`. */
@@ -123,7 +131,8 @@ function compileLoadBalancingPolicy(cluster: Fields<v3.Cluster>): Balancing | un
       result = { lb: 'LEAST_REQUEST', choiceCount: least.get('choiceCount') ?? 2 };
     }
   }
-  if (result === undefined) cluster.problem('loadBalancingPolicy', 'none of the policies is supported; use round_robin, least_request or random', 'UNSUPPORTED');
+  if (result === undefined)
+    cluster.problem('loadBalancingPolicy', 'none of the policies is supported; use round_robin, least_request or random', 'UNSUPPORTED');
   return result;
 }
 
@@ -148,13 +157,17 @@ function compileBreakers(cluster: Fields<v3.Cluster>): ClusterConfig['breakers']
 }
 const DEFAULT_BREAKERS: Breakers = { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3 };
 
-type HttpOptions = Pick<ClusterConfig, 'idleTimeoutMs' | 'maxRequestsPerConnection' | 'maxConnectionDurationMs' | 'maxResponseHeadBytes' | 'maxResponseHeaders' | 'properCase'>;
+type HttpOptions = Pick<
+  ClusterConfig,
+  'idleTimeoutMs' | 'maxRequestsPerConnection' | 'maxConnectionDurationMs' | 'maxResponseHeadBytes' | 'maxResponseHeaders' | 'properCase'
+>;
 function compileHttpOptions(cluster: Fields<v3.Cluster>): HttpOptions {
   const { context } = cluster;
   let common = cluster.child('commonHttpProtocolOptions', `${CORE}.HttpProtocolOptions`);
   let http1 = cluster.child('httpProtocolOptions', `${CORE}.Http1ProtocolOptions`);
   const http2 = cluster.get('http2ProtocolOptions');
-  if (http2 !== undefined && cluster.get('protocolSelection') !== 'USE_DOWNSTREAM_PROTOCOL') cluster.problem('http2ProtocolOptions', 'HTTP/2 to upstreams is not supported', 'UNSUPPORTED');
+  if (http2 !== undefined && cluster.get('protocolSelection') !== 'USE_DOWNSTREAM_PROTOCOL')
+    cluster.problem('http2ProtocolOptions', 'HTTP/2 to upstreams is not supported', 'UNSUPPORTED');
   cluster.ignore('protocolSelection');
   for (const [key, any] of Object.entries(cluster.get('typedExtensionProtocolOptions') ?? {})) {
     const path = `${cluster.at('typedExtensionProtocolOptions')}[${JSON.stringify(key)}]`;
@@ -188,7 +201,8 @@ function compileEndpoints(cluster: Fields<v3.Cluster>, discovery: ClusterConfig[
   }
   if (discovery === 'ORIGINAL_DST') cluster.problem('loadAssignment', 'a cluster of type ORIGINAL_DST has no endpoints of its own');
   const policy = assignment.child('policy', 'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy');
-  if ((policy?.get('overprovisioningFactor') ?? 140) !== 140) policy?.problem('overprovisioningFactor', 'a factor other than 140 is not supported', 'UNSUPPORTED');
+  if ((policy?.get('overprovisioningFactor') ?? 140) !== 140)
+    policy?.problem('overprovisioningFactor', 'a factor other than 140 is not supported', 'UNSUPPORTED');
   const usesNames = discovery === 'STRICT_DNS' || discovery === 'LOGICAL_DNS';
   const endpoints = assignment.list('endpoints', 'envoy.config.endpoint.v3.LocalityLbEndpoints').flatMap((group) => {
     const { region = '', zone = '', subZone = '' } = group.get('locality') ?? {};
@@ -210,7 +224,11 @@ function compileEndpoints(cluster: Fields<v3.Cluster>, discovery: ClusterConfig[
       if (compiled === undefined) return [];
       const { address } = compiled;
       if ('ip' in address && !usesNames && isIP(address.ip) === 0) {
-        addressFields?.context.problem(`${addressFields.path}.socket_address.address`, 'INVALID', `'${address.ip}' is not an IP address; use type STRICT_DNS for host names`);
+        addressFields?.context.problem(
+          `${addressFields.path}.socket_address.address`,
+          'INVALID',
+          `'${address.ip}' is not an IP address; use type STRICT_DNS for host names`,
+        );
         return [];
       }
       if (!('ip' in address) && usesNames) addressFields?.problem('pipe', `a cluster of type ${discovery} needs host names`);
@@ -219,6 +237,7 @@ function compileEndpoints(cluster: Fields<v3.Cluster>, discovery: ClusterConfig[
       return [{ address, hostname: named, weight, priority, locality: { region, zone, subZone }, health }];
     });
   });
-  if (discovery === 'LOGICAL_DNS' && endpoints.length !== 1) assignment.problem('endpoints', `LOGICAL_DNS needs exactly one endpoint, not ${endpoints.length}`);
+  if (discovery === 'LOGICAL_DNS' && endpoints.length !== 1)
+    assignment.problem('endpoints', `LOGICAL_DNS needs exactly one endpoint, not ${endpoints.length}`);
   return endpoints;
 }

@@ -5,7 +5,10 @@ import type * as v3 from '../config/types.js';
 import type { CompileContext, Fields } from './context.js';
 
 /** An address: an IP with its port, a host name with its port where `allowNames`, or a Unix socket. Undefined where it cannot be used; that is a problem. */
-export function compileAddress(fields: Fields<v3.Address>, allowNames: boolean): { address: Address; mode: number | undefined; dualStack: boolean } | undefined {
+export function compileAddress(
+  fields: Fields<v3.Address>,
+  allowNames: boolean,
+): { address: Address; mode: number | undefined; dualStack: boolean } | undefined {
   const pipe = fields.child('pipe', 'envoy.config.core.v3.Pipe');
   if (pipe !== undefined) {
     const [path, mode] = [pipe.get('path') ?? '', pipe.get('mode')];
@@ -19,7 +22,10 @@ export function compileAddress(fields: Fields<v3.Address>, allowNames: boolean):
   return compileSocketAddress(socket, allowNames);
 }
 /** As `compileAddress`, of a `SocketAddress`. */
-export function compileSocketAddress(socket: Fields<v3.SocketAddress>, allowNames: boolean): { address: Address; mode: undefined; dualStack: boolean } | undefined {
+export function compileSocketAddress(
+  socket: Fields<v3.SocketAddress>,
+  allowNames: boolean,
+): { address: Address; mode: undefined; dualStack: boolean } | undefined {
   if (socket.get('protocol') === 'UDP') socket.problem('protocol', 'UDP is not supported', 'UNSUPPORTED');
   const [text, port] = [socket.get('address') ?? '', socket.get('portValue') ?? 0];
   // Envoy takes IPv6 with and without brackets.
@@ -33,7 +39,9 @@ export function compileSocketAddress(socket: Fields<v3.SocketAddress>, allowName
 }
 
 // Linux numbers of the options that Envoy's examples set with `socket_options`.
-const SOCKET_OPTIONS: Readonly<Record<string, 'reuse' | 'keepAlive' | 'idleS' | 'intervalS' | 'probes' | 'mark' | 'noDelay' | 'transparent' | 'freebind'>> = {
+const SOCKET_OPTIONS: Readonly<
+  Record<string, 'reuse' | 'keepAlive' | 'idleS' | 'intervalS' | 'probes' | 'mark' | 'noDelay' | 'transparent' | 'freebind'>
+> = {
   '1/2': 'reuse',
   '1/15': 'reuse',
   '1/9': 'keepAlive',
@@ -89,7 +97,12 @@ export function compileSocketOptions(list: readonly Fields<v3.SocketOption>[]): 
 /** Content of a data source; undefined where there is none or it cannot be read, which is a problem. */
 export function compileDataSource(source: Fields<v3.DataSource> | undefined): Uint8Array | undefined {
   if (source === undefined) return undefined;
-  const [filename, bytes, text, variable] = [source.get('filename'), source.get('inlineBytes'), source.get('inlineString'), source.get('environmentVariable')];
+  const [filename, bytes, text, variable] = [
+    source.get('filename'),
+    source.get('inlineBytes'),
+    source.get('inlineString'),
+    source.get('environmentVariable'),
+  ];
   if (bytes !== undefined) return bytes;
   if (text !== undefined) return Buffer.from(text, 'utf8');
   if (variable !== undefined) {
@@ -108,7 +121,8 @@ export function compileDataSource(source: Fields<v3.DataSource> | undefined): Ui
 
 /** Share of a fraction, 0..1. A static runtime layer may set it: a number is per cent, an object a fraction of its own. */
 export function compileFraction(context: CompileContext, fraction: v3.FractionalPercent | undefined, runtimeKey: string | undefined): number {
-  const share = ({ numerator = 0, denominator = 'HUNDRED' }: v3.FractionalPercent) => Math.min(1, numerator / { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 }[denominator]);
+  const share = ({ numerator = 0, denominator = 'HUNDRED' }: v3.FractionalPercent) =>
+    Math.min(1, numerator / { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 }[denominator]);
   const override = runtimeKey === undefined ? undefined : context.runtime.get(runtimeKey);
   if (typeof override === 'number') return Math.min(1, override / 100);
   if (typeof override === 'object' && override !== null) return share(override as v3.FractionalPercent);
@@ -143,8 +157,14 @@ export function compileHeaderMatcher(matcher: Fields<v3.HeaderMatcher>): HeaderM
     invert: matcher.get('invertMatch') === true,
     missingAsEmpty: matcher.get('treatMissingHeaderAsEmpty') === true,
   };
-  const text = (match: StringMatch | undefined): HeaderMatch | undefined => (match === undefined ? undefined : { ...common, test: { kind: 'string', match } });
-  for (const [field, kind] of [['exactMatch', 'exact'], ['prefixMatch', 'prefix'], ['suffixMatch', 'suffix'], ['containsMatch', 'contains']] as const) {
+  const text = (match: StringMatch | undefined): HeaderMatch | undefined =>
+    match === undefined ? undefined : { ...common, test: { kind: 'string', match } };
+  for (const [field, kind] of [
+    ['exactMatch', 'exact'],
+    ['prefixMatch', 'prefix'],
+    ['suffixMatch', 'suffix'],
+    ['containsMatch', 'contains'],
+  ] as const) {
     const value = matcher.get(field);
     if (value !== undefined) return text({ kind, value: bytesText(value), ignoreCase: false });
   }

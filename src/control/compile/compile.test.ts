@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Head } from '../../protocol/head.js';
-import { loadBootstrap } from '../config/index.js';
 import type { ForwardAction, HttpManagerConfig, RouteInput } from '../../proxy/runtime.js';
+import { loadBootstrap } from '../config/index.js';
 import { compileConfig } from './index.js';
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -19,7 +19,15 @@ interface Parts {
   readonly bootstrap?: string;
 }
 /** A small configuration with YAML put in at its parts; each part is the inside of a flow mapping. */
-function yaml({ routes = '{match: {prefix: /}, route: {cluster: a}}', hcm = '', host = '', table = '', listener = '', cluster = '', bootstrap = '' }: Parts): string {
+function yaml({
+  routes = '{match: {prefix: /}, route: {cluster: a}}',
+  hcm = '',
+  host = '',
+  table = '',
+  listener = '',
+  cluster = '',
+  bootstrap = '',
+}: Parts): string {
   const also = (text: string) => (text === '' ? '' : `, ${text}`);
   return `
 static_resources:
@@ -60,25 +68,77 @@ test('gives every default as Envoy documents it', () => {
   assert.equal(routes.name, 'r');
   assert.deepEqual([accessLogs, [...upgrades]], [[], []]);
   assert.deepEqual(http, {
-    kind: 'http', statPrefix: 'in', maxHeadBytes: 61_440, maxHeaders: 100, acceptHttp10: false, defaultHostForHttp10: '', properCase: false, underscores: 'allow',
-    idleTimeoutMs: 3_600_000, maxConnectionDurationMs: 0, maxRequestsPerConnection: 0, requestHeadersTimeoutMs: 0, requestTimeoutMs: 0, streamIdleTimeoutMs: 300_000,
-    drainTimeoutMs: 5000, useRemoteAddress: false, skipXffAppend: false, xffTrustedHops: 0, via: '', generateRequestId: true, preserveExternalRequestId: false,
-    alwaysSetRequestIdInResponse: false, serverName: 'envoy', serverHeader: 'OVERWRITE', normalizePath: false, mergeSlashes: false, escapedSlashes: 'KEEP_UNCHANGED',
-    stripHostPort: 'none', proxy100Continue: false, suppressEnvoyHeaders: false, forwardClientCert: 'SANITIZE', filters: [],
+    kind: 'http',
+    statPrefix: 'in',
+    maxHeadBytes: 61_440,
+    maxHeaders: 100,
+    acceptHttp10: false,
+    defaultHostForHttp10: '',
+    properCase: false,
+    underscores: 'allow',
+    idleTimeoutMs: 3_600_000,
+    maxConnectionDurationMs: 0,
+    maxRequestsPerConnection: 0,
+    requestHeadersTimeoutMs: 0,
+    requestTimeoutMs: 0,
+    streamIdleTimeoutMs: 300_000,
+    drainTimeoutMs: 5000,
+    useRemoteAddress: false,
+    skipXffAppend: false,
+    xffTrustedHops: 0,
+    via: '',
+    generateRequestId: true,
+    preserveExternalRequestId: false,
+    alwaysSetRequestIdInResponse: false,
+    serverName: 'envoy',
+    serverHeader: 'OVERWRITE',
+    normalizePath: false,
+    mergeSlashes: false,
+    escapedSlashes: 'KEEP_UNCHANGED',
+    stripHostPort: 'none',
+    proxy100Continue: false,
+    suppressEnvoyHeaders: false,
+    forwardClientCert: 'SANITIZE',
+    filters: [],
   });
   const { configured, endpoints, ...cluster } = config.clusters.get('a') ?? assert.fail();
   assert.ok(configured);
   assert.deepEqual(endpoints, [
-    { address: { ip: '127.0.0.1', port: 9000 }, hostname: '', weight: 1, priority: 0, locality: { region: '', zone: '', subZone: '' }, health: 'UNKNOWN' },
+    {
+      address: { ip: '127.0.0.1', port: 9000 },
+      hostname: '',
+      weight: 1,
+      priority: 0,
+      locality: { region: '', zone: '', subZone: '' },
+      health: 'UNKNOWN',
+    },
   ]);
   const breakers = { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3 };
   assert.deepEqual(cluster, {
-    name: 'a', statName: 'a', discovery: 'STATIC', dns: { refreshMs: 5000, respectTtl: false, family: 'AUTO', failureRefreshMs: 5000 }, connectTimeoutMs: 5000,
-    lb: 'ROUND_ROBIN', choiceCount: 2, panicThreshold: 50, breakers: { DEFAULT: breakers, HIGH: breakers }, bufferLimitBytes: 1024 * 1024, idleTimeoutMs: 3_600_000,
-    maxRequestsPerConnection: 0, maxConnectionDurationMs: 0, maxResponseHeadBytes: 61_440, maxResponseHeaders: 100, properCase: false, socket: {}, source: undefined,
+    name: 'a',
+    statName: 'a',
+    discovery: 'STATIC',
+    dns: { refreshMs: 5000, respectTtl: false, family: 'AUTO', failureRefreshMs: 5000 },
+    connectTimeoutMs: 5000,
+    lb: 'ROUND_ROBIN',
+    choiceCount: 2,
+    panicThreshold: 50,
+    breakers: { DEFAULT: breakers, HIGH: breakers },
+    bufferLimitBytes: 1024 * 1024,
+    idleTimeoutMs: 3_600_000,
+    maxRequestsPerConnection: 0,
+    maxConnectionDurationMs: 0,
+    maxResponseHeadBytes: 61_440,
+    maxResponseHeaders: 100,
+    properCase: false,
+    socket: {},
+    source: undefined,
   });
   const { timeoutMs, retry, priority, clusterNotFoundStatus, rewritePath, rewriteHost } = forward({});
-  assert.deepEqual([timeoutMs, retry, priority, clusterNotFoundStatus, rewritePath, rewriteHost], [15_000, undefined, 'DEFAULT', 503, undefined, undefined]);
+  assert.deepEqual(
+    [timeoutMs, retry, priority, clusterNotFoundStatus, rewritePath, rewriteHost],
+    [15_000, undefined, 'DEFAULT', 503, undefined, undefined],
+  );
 });
 
 test('a retry policy has the defaults of Envoy, and that of the route goes before that of the virtual host', () => {
@@ -90,7 +150,9 @@ test('a retry policy has the defaults of Envoy, and that of the route goes befor
 });
 
 test('weighted clusters share by weight, each with its host', () => {
-  const action = forward({ routes: '{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 1}, {name: b, weight: 3, host_rewrite_literal: other}]}}}' });
+  const action = forward({
+    routes: '{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 1}, {name: b, weight: 3, host_rewrite_literal: other}]}}}',
+  });
   assert.equal(action.chooseCluster(NO_HEAD, 0.24)?.name, 'a');
   const b = action.chooseCluster(NO_HEAD, 0.25);
   assert.deepEqual([b?.name, b?.rewriteHost], ['b', 'other']);
@@ -101,7 +163,12 @@ const rewrites: [action: string, match: string, from: string, to: string][] = [
   ['prefix_rewrite: /v2', 'path: /api', '/api?y=1', '/v2?y=1'],
   ['prefix_rewrite: /v2', 'safe_regex: {regex: "/api/.*"}', '/api/x?y=1', '/v2?y=1'],
   ['prefix_rewrite: /v2', 'path_separated_prefix: /api', '/api/x', '/v2/x'],
-  ['regex_rewrite: {pattern: {regex: "^/service/([^/]+)(/.*)$"}, substitution: "\\\\2/instance/\\\\1"}', 'prefix: /', '/service/foo/v1/api?q', '/v1/api/instance/foo?q'],
+  [
+    'regex_rewrite: {pattern: {regex: "^/service/([^/]+)(/.*)$"}, substitution: "\\\\2/instance/\\\\1"}',
+    'prefix: /',
+    '/service/foo/v1/api?q',
+    '/v1/api/instance/foo?q',
+  ],
 ];
 for (const [action, match, from, to] of rewrites) {
   test(`rewrites ${from} to ${to}`, () => {
@@ -134,7 +201,14 @@ static_resources:
   const [listener] = config.listeners;
   assert.equal(listener.socket.dualStack, true);
   const address = { ip: '127.0.0.1', port: 1 };
-  const chain = listener.matchChain({ local: address, remote: address, directRemote: address, serverName: '', transportProtocol: 'raw_buffer', applicationProtocols: [] });
+  const chain = listener.matchChain({
+    local: address,
+    remote: address,
+    directRemote: address,
+    serverName: '',
+    transportProtocol: 'raw_buffer',
+    applicationProtocols: [],
+  });
   assert.ok(chain?.filter.kind === 'tcp');
   assert.deepEqual([chain.filter.chooseCluster(0.5), chain.filter.idleTimeoutMs, chain.filter.maxConnectAttempts], ['a', 3_600_000, 1]);
   assert.deepEqual([config.clusters.get('a')?.connectTimeoutMs, config.clusters.get('a')?.endpoints[0].hostname], [250, 'db.local']);
@@ -147,25 +221,115 @@ const ROUTE = `${HOST}.routes[0]`;
 const A = 'static_resources.clusters[0]';
 const wrong: [title: string, parts: Parts, code: string, path: string, text: RegExp][] = [
   ['an unknown cluster', { routes: '{match: {prefix: /}, route: {cluster: aa}}' }, 'UNKNOWN_CLUSTER', `${ROUTE}.route.cluster`, /no cluster 'aa'/],
-  ['a hash policy', { routes: '{match: {prefix: /}, route: {cluster: a, hash_policy: [{header: {header_name: x}}]}}' }, 'UNSUPPORTED', `${ROUTE}.route.hash_policy`, /hash_policy is not supported/],
-  ['mirroring', { routes: '{match: {prefix: /}, route: {cluster: a, request_mirror_policies: [{cluster: b}]}}' }, 'UNSUPPORTED', `${ROUTE}.route.request_mirror_policies`, /not supported/],
-  ['a per-filter configuration', { host: 'typed_per_filter_config: {"envoy.filters.http.cors": {"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}}' }, 'UNSUPPORTED', `${HOST}.typed_per_filter_config`, /not supported/],
-  ['a regular expression that backtracks', { routes: '{match: {safe_regex: {regex: "(?=a)"}}, route: {cluster: a}}' }, 'INVALID', `${ROUTE}.match.safe_regex.regex`, /not supported/],
+  [
+    'a hash policy',
+    { routes: '{match: {prefix: /}, route: {cluster: a, hash_policy: [{header: {header_name: x}}]}}' },
+    'UNSUPPORTED',
+    `${ROUTE}.route.hash_policy`,
+    /hash_policy is not supported/,
+  ],
+  [
+    'mirroring',
+    { routes: '{match: {prefix: /}, route: {cluster: a, request_mirror_policies: [{cluster: b}]}}' },
+    'UNSUPPORTED',
+    `${ROUTE}.route.request_mirror_policies`,
+    /not supported/,
+  ],
+  [
+    'a per-filter configuration',
+    { host: 'typed_per_filter_config: {"envoy.filters.http.cors": {"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}}' },
+    'UNSUPPORTED',
+    `${HOST}.typed_per_filter_config`,
+    /not supported/,
+  ],
+  [
+    'a regular expression that backtracks',
+    { routes: '{match: {safe_regex: {regex: "(?=a)"}}, route: {cluster: a}}' },
+    'INVALID',
+    `${ROUTE}.match.safe_regex.regex`,
+    /not supported/,
+  ],
   ['a reason for retries that does not exist', { host: 'retry_policy: {retry_on: 5x}' }, 'INVALID', `${HOST}.retry_policy.retry_on`, /'5x'/],
-  ['a change of the host header', { host: 'request_headers_to_add: [{header: {key: host, value: x}}]' }, 'INVALID', `${HOST}.request_headers_to_add[0]`, /cannot be changed/],
-  ['an operator that does not exist', { host: 'response_headers_to_add: [{header: {key: x, value: "%NOPE%"}}]' }, 'INVALID', `${HOST}.response_headers_to_add[0]`, /%NOPE%/],
+  [
+    'a change of the host header',
+    { host: 'request_headers_to_add: [{header: {key: host, value: x}}]' },
+    'INVALID',
+    `${HOST}.request_headers_to_add[0]`,
+    /cannot be changed/,
+  ],
+  [
+    'an operator that does not exist',
+    { host: 'response_headers_to_add: [{header: {key: x, value: "%NOPE%"}}]' },
+    'INVALID',
+    `${HOST}.response_headers_to_add[0]`,
+    /%NOPE%/,
+  ],
   ['HTTP/2 downstream', { hcm: 'codec_type: HTTP2' }, 'UNSUPPORTED', `${MANAGER}.codec_type`, /HTTP2/],
   ['a local reply configuration', { hcm: 'local_reply_config: {mappers: []}' }, 'UNSUPPORTED', `${MANAGER}.local_reply_config`, /not supported/],
   ['a tracer', { hcm: 'tracing: {provider: {name: envoy.tracers.zipkin}}' }, 'UNSUPPORTED', `${MANAGER}.tracing.provider`, /zipkin/],
-  ['an access logger', { hcm: 'access_log: [{name: x, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: x, grpc_service: {envoy_grpc: {cluster_name: a}}}}}]' }, 'UNSUPPORTED', `${MANAGER}.access_log[0].typed_config`, /HttpGrpcAccessLogConfig/],
-  ['an access log format', { hcm: 'access_log: [{name: x, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /dev/null, log_format: {text_format_source: {inline_string: "%WHAT%"}}}}]' }, 'INVALID', `${MANAGER}.access_log[0].typed_config.log_format.text_format_source`, /%WHAT%/],
-  ['a listener filter', { listener: 'listener_filters: [{name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol}}]' }, 'UNSUPPORTED', `${L}.listener_filters[0].typed_config`, /ProxyProtocol/],
-  ['a chain that matches nothing else', { listener: `default_filter_chain: {filters: [{name: e, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}` }, 'UNSUPPORTED', `${L}.default_filter_chain.filters[0].typed_config`, /Echo/],
-  ['TLS to an upstream', { cluster: 'transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}' }, 'UNSUPPORTED', `${A}.transport_socket`, /UpstreamTlsContext/],
-  ['health checks', { cluster: 'health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]' }, 'UNSUPPORTED', `${A}.health_checks`, /not supported/],
+  [
+    'an access logger',
+    {
+      hcm: 'access_log: [{name: x, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: x, grpc_service: {envoy_grpc: {cluster_name: a}}}}}]',
+    },
+    'UNSUPPORTED',
+    `${MANAGER}.access_log[0].typed_config`,
+    /HttpGrpcAccessLogConfig/,
+  ],
+  [
+    'an access log format',
+    {
+      hcm: 'access_log: [{name: x, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /dev/null, log_format: {text_format_source: {inline_string: "%WHAT%"}}}}]',
+    },
+    'INVALID',
+    `${MANAGER}.access_log[0].typed_config.log_format.text_format_source`,
+    /%WHAT%/,
+  ],
+  [
+    'a listener filter',
+    {
+      listener:
+        'listener_filters: [{name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol}}]',
+    },
+    'UNSUPPORTED',
+    `${L}.listener_filters[0].typed_config`,
+    /ProxyProtocol/,
+  ],
+  [
+    'a chain that matches nothing else',
+    {
+      listener: `default_filter_chain: {filters: [{name: e, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}`,
+    },
+    'UNSUPPORTED',
+    `${L}.default_filter_chain.filters[0].typed_config`,
+    /Echo/,
+  ],
+  [
+    'TLS to an upstream',
+    {
+      cluster:
+        'transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}',
+    },
+    'UNSUPPORTED',
+    `${A}.transport_socket`,
+    /UpstreamTlsContext/,
+  ],
+  [
+    'health checks',
+    { cluster: 'health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]' },
+    'UNSUPPORTED',
+    `${A}.health_checks`,
+    /not supported/,
+  ],
   ['outlier detection', { cluster: 'outlier_detection: {}' }, 'UNSUPPORTED', `${A}.outlier_detection`, /not supported/],
   ['a ring hash', { cluster: 'lb_policy: RING_HASH' }, 'UNSUPPORTED', `${A}.lb_policy`, /RING_HASH/],
-  ['a retry budget', { cluster: 'circuit_breakers: {thresholds: [{retry_budget: {}}]}' }, 'UNSUPPORTED', `${A}.circuit_breakers.thresholds[0].retry_budget`, /not supported/],
+  [
+    'a retry budget',
+    { cluster: 'circuit_breakers: {thresholds: [{retry_budget: {}}]}' },
+    'UNSUPPORTED',
+    `${A}.circuit_breakers.thresholds[0].retry_budget`,
+    /not supported/,
+  ],
   ['dynamic resources', { bootstrap: 'dynamic_resources: {lds_config: {ads: {}}}' }, 'UNSUPPORTED', 'dynamic_resources', /not supported/],
 ];
 for (const [title, parts, code, path, text] of wrong) {
@@ -187,12 +351,18 @@ test('two virtual hosts with one domain, and two chains with one match, are prob
   assert.match(compile(twice).problems[0].message, /domain '\*'/);
   const chain = `{filters: [{name: tcp, typed_config: {"@type": ${TCP}, stat_prefix: t, cluster: a}}]}`;
   const chains = compile(yaml({}).replace('filter_chains: [', `filter_chains: [${chain}, `));
-  assert.deepEqual(chains.problems.map(({ code, path }) => [code, path]), [['DUPLICATE', `${L}.filter_chains`]]);
+  assert.deepEqual(
+    chains.problems.map(({ code, path }) => [code, path]),
+    [['DUPLICATE', `${L}.filter_chains`]],
+  );
 });
 test('a second HTTP filter is a problem, even an optional one', () => {
   const fault = '{name: f, is_optional: true, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault}}';
   const { problems } = compile(yaml({}).replace('http_filters: [', `http_filters: [${fault}, `));
-  assert.deepEqual(problems.map(({ code, path }) => [code, path]), [['UNSUPPORTED', `${MANAGER}.http_filters[0].typed_config`]]);
+  assert.deepEqual(
+    problems.map(({ code, path }) => [code, path]),
+    [['UNSUPPORTED', `${MANAGER}.http_filters[0].typed_config`]],
+  );
   assert.match(problems[0].message, /HTTPFault/);
 });
 test('a static runtime layer sets a route fraction', () => {

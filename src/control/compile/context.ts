@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../../base/errors.js';
 import type { CreateFileLog } from '../../proxy/access-log/file-access-log.js';
-import { type RegexEngine, createRegexEngine } from '../../proxy/regex.js';
-import { type Problem, nearest } from '../config/problem.js';
+import { createRegexEngine, type RegexEngine } from '../../proxy/regex.js';
+import { nearest, type Problem } from '../config/problem.js';
 import type { SourceMap } from '../config/source-map.js';
 import type { Any } from '../config/types.js';
 import { ACCEPTED } from './accepted.js';
@@ -129,7 +129,8 @@ export class Fields<T extends object> {
 type Item<L> = NonNullable<L> extends readonly (infer I)[] ? I & object : never;
 
 /** Set to what it would be anyway. */
-const isDefault = (value: unknown) => value === undefined || value === false || value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
+const isDefault = (value: unknown) =>
+  value === undefined || value === false || value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
 
 /** Names whose digits are words of their own. */
 const IRREGULAR: Readonly<Record<string, string>> = {

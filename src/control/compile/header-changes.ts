@@ -1,4 +1,4 @@
-import { type HeaderChange, type HeaderMutation, compileHeaderChanges } from '../../proxy/route/header-mutation.js';
+import { compileHeaderChanges, type HeaderChange, type HeaderMutation } from '../../proxy/route/header-mutation.js';
 import type * as v3 from '../config/types.js';
 import type { Fields } from './context.js';
 
@@ -23,7 +23,8 @@ export function compileLevel(fields: Fields<Changing>): LevelChanges {
   };
 }
 /** Levels put together in their order; undefined where they change nothing. */
-export const mutationOf = (levels: readonly LevelChanges[], of: keyof LevelChanges): HeaderMutation | undefined => compileHeaderChanges(levels.flatMap((level) => level[of]));
+export const mutationOf = (levels: readonly LevelChanges[], of: keyof LevelChanges): HeaderMutation | undefined =>
+  compileHeaderChanges(levels.flatMap((level) => level[of]));
 
 function removals(fields: Fields<Changing>, name: 'requestHeadersToRemove' | 'responseHeadersToRemove'): HeaderChange[] {
   return (fields.get(name) ?? []).flatMap((header, index) => valid(fields, `${fields.at(name)}[${index}]`, { kind: 'remove', name: header }));

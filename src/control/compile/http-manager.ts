@@ -16,10 +16,14 @@ export interface Http1Options {
 }
 /** Reads `Http1ProtocolOptions`; names keep the case in which they came, so the formatter that preserves it needs nothing. */
 export function compileHttp1Options(options: Fields<v3.Http1ProtocolOptions> | undefined): Http1Options {
-  if (options?.get('allowAbsoluteUrl') === false) options.problem('allowAbsoluteUrl', 'absolute-form targets are always accepted (RFC 9112 §3.2.2)', 'UNSUPPORTED');
+  if (options?.get('allowAbsoluteUrl') === false)
+    options.problem('allowAbsoluteUrl', 'absolute-form targets are always accepted (RFC 9112 §3.2.2)', 'UNSUPPORTED');
   const format = options?.child('headerKeyFormat', 'envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat');
   const formatter = format?.get('statefulFormatter');
-  if (formatter !== undefined && typeOf(formatter.typedConfig) !== 'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig') {
+  if (
+    formatter !== undefined &&
+    typeOf(formatter.typedConfig) !== 'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig'
+  ) {
     format?.problem('statefulFormatter', `header formatter '${formatter.name ?? ''}' is not supported`, 'UNSUPPORTED');
   }
   return {
@@ -35,13 +39,15 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): H
   if (codec === 'HTTP2' || codec === 'HTTP3') manager.problem('codecType', `${codec} is not supported; use AUTO or HTTP1`, 'UNSUPPORTED');
   const routeConfig = manager.child('routeConfig', 'envoy.config.route.v3.RouteConfiguration');
   const routes = routeConfig === undefined ? undefined : compileRouteTable(routeConfig);
-  if (routeConfig === undefined && manager.value.rds === undefined && manager.value.scopedRoutes === undefined) manager.problem('routeConfig', 'route_config is missing', 'MISSING_FIELD');
+  if (routeConfig === undefined && manager.value.rds === undefined && manager.value.scopedRoutes === undefined)
+    manager.problem('routeConfig', 'route_config is missing', 'MISSING_FIELD');
   const common = manager.child('commonHttpProtocolOptions', 'envoy.config.core.v3.HttpProtocolOptions');
   const http1 = compileHttp1Options(manager.child('httpProtocolOptions', 'envoy.config.core.v3.Http1ProtocolOptions'));
   const router = compileFilters(manager);
   const tracing = manager.child('tracing', `${HCM}.Tracing`);
   if (tracing?.value.provider !== undefined) tracing.ignore('provider');
-  if (tracing?.value.provider !== undefined) tracing.problem('provider', `tracer '${String(tracing.value.provider.name ?? '')}' is not supported`, 'UNSUPPORTED');
+  if (tracing?.value.provider !== undefined)
+    tracing.problem('provider', `tracer '${String(tracing.value.provider.name ?? '')}' is not supported`, 'UNSUPPORTED');
   const requestId = manager.get('requestIdExtension')?.typedConfig;
   if (requestId !== undefined && typeOf(requestId) !== 'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig') {
     manager.problem('requestIdExtension', `request ID extension '${typeOf(requestId)}' is not supported`, 'UNSUPPORTED');
@@ -107,6 +113,7 @@ function compileFilters(manager: Fields<v3.HttpConnectionManager>): Fields<v3.Ro
     if (disabled) filter.problem('disabled', 'the router cannot be disabled');
     router = manager.context.fields(any as v3.Router, filter.at('typedConfig'), ROUTER);
   });
-  if (router === undefined && filters.length === 0) manager.problem('httpFilters', 'there is no router: add envoy.filters.http.router', 'MISSING_FIELD');
+  if (router === undefined && filters.length === 0)
+    manager.problem('httpFilters', 'there is no router: add envoy.filters.http.router', 'MISSING_FIELD');
   return router;
 }

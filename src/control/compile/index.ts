@@ -10,7 +10,10 @@ export type { CompileCode, CompileOptions, CompileProblem } from './context.js';
  * Compiles a bootstrap, as the loader gives it, into the runtime model. Every field is read, accepted on purpose (accepted.ts) or a problem. What has a
  * problem is left out of `config`: run it only where there is none. Sets V8's flags for safe regular expressions; throws ConfigError where V8 has none.
  */
-export function compileConfig(bootstrap: v3.Bootstrap, options: CompileOptions = {}): { readonly config: RuntimeConfig; readonly problems: readonly CompileProblem[] } {
+export function compileConfig(
+  bootstrap: v3.Bootstrap,
+  options: CompileOptions = {},
+): { readonly config: RuntimeConfig; readonly problems: readonly CompileProblem[] } {
   const context = new CompileContext(options);
   const root = context.fields(bootstrap, '', 'envoy.config.bootstrap.v3.Bootstrap');
   context.runtime = compileRuntime(root);
@@ -34,7 +37,9 @@ function compileRuntime(root: Fields<v3.Bootstrap>): ReadonlyMap<string, unknown
       for (const [key, item] of Object.entries(value)) add(prefix === '' ? key : `${prefix}.${key}`, item);
     } else values.set(prefix, value);
   };
-  for (const layer of root.child('layeredRuntime', 'envoy.config.bootstrap.v3.LayeredRuntime')?.list('layers', 'envoy.config.bootstrap.v3.RuntimeLayer') ?? []) {
+  for (const layer of root
+    .child('layeredRuntime', 'envoy.config.bootstrap.v3.LayeredRuntime')
+    ?.list('layers', 'envoy.config.bootstrap.v3.RuntimeLayer') ?? []) {
     layer.ignore('name', 'adminLayer');
     add('', layer.get('staticLayer') ?? {});
   }

@@ -47,7 +47,8 @@ export function compileListeners(list: readonly Fields<v3.Listener>[]): Listener
 function compileListener(listener: Fields<v3.Listener>): ListenerConfig | undefined {
   const { context } = listener;
   const addressFields = listener.child('address', 'envoy.config.core.v3.Address');
-  if (addressFields === undefined && listener.value.apiListener === undefined && listener.value.internalListener === undefined) listener.problem('address', 'address is missing', 'MISSING_FIELD');
+  if (addressFields === undefined && listener.value.apiListener === undefined && listener.value.internalListener === undefined)
+    listener.problem('address', 'address is missing', 'MISSING_FIELD');
   const main = addressFields === undefined ? undefined : compileAddress(addressFields, false);
   const additional = listener.list('additionalAddresses', `${LISTENER}.AdditionalAddress`).flatMap((entry) => {
     const address = entry.child('address', 'envoy.config.core.v3.Address');
@@ -66,7 +67,11 @@ function compileListener(listener: Fields<v3.Listener>): ListenerConfig | undefi
   const accessLogs = compileAccessLogs(listener.list('accessLog', ACCESS_LOG));
   const bindToPort = listener.get('bindToPort') ?? listener.get('deprecatedV1')?.bindToPort ?? true;
   listener.ignore('deprecatedV1');
-  const [name, statPrefix, bufferLimitBytes] = [listener.get('name'), listener.get('statPrefix'), listener.get('perConnectionBufferLimitBytes') ?? 1024 * 1024];
+  const [name, statPrefix, bufferLimitBytes] = [
+    listener.get('name'),
+    listener.get('statPrefix'),
+    listener.get('perConnectionBufferLimitBytes') ?? 1024 * 1024,
+  ];
   const trafficDirection = listener.get('trafficDirection') ?? 'UNSPECIFIED';
   if (main === undefined) return undefined;
   const text = addressText(main.address);
@@ -91,7 +96,11 @@ function compileListener(listener: Fields<v3.Listener>): ListenerConfig | undefi
     bufferLimitBytes,
     inspect: { tls: inspectors.tls, http: inspectors.http, timeoutMs, continueOnTimeout },
     matchChain: createChainMatcher(chains.entries, chains.fallback, (kept, dropped) => {
-      context.problem(listener.at('filterChains'), 'DUPLICATE', `filter chains ${chainName(chains, kept)} and ${chainName(chains, dropped)} match the same connections`);
+      context.problem(
+        listener.at('filterChains'),
+        'DUPLICATE',
+        `filter chains ${chainName(chains, kept)} and ${chainName(chains, dropped)} match the same connections`,
+      );
     }),
     chains: [...chains.entries.map(({ chain }) => chain), ...(chains.fallback === undefined ? [] : [chains.fallback])],
     accessLogs,
@@ -111,7 +120,8 @@ function compileListenerFilters(listener: Fields<v3.Listener>): { originalDst: b
     const [name, any] = [filter.get('name') ?? '', filter.get('typedConfig')];
     const type = typeOf(any);
     const which = type === '' ? LISTENER_FILTER_NAMES[name] : LISTENER_FILTERS[type as keyof typeof LISTENER_FILTERS];
-    if (which === undefined) filter.problem(any === undefined ? 'name' : 'typedConfig', `listener filter '${type === '' ? name : type}' is not supported`, 'UNSUPPORTED');
+    if (which === undefined)
+      filter.problem(any === undefined ? 'name' : 'typedConfig', `listener filter '${type === '' ? name : type}' is not supported`, 'UNSUPPORTED');
     else found[which] = true;
   }
   return found;
@@ -127,13 +137,15 @@ function compileChains(listener: Fields<v3.Listener>): CompiledChains {
     const match = fields.child('filterChainMatch', `${LISTENER}.FilterChainMatch`);
     const criteria = match === undefined ? ANYTHING : compileCriteria(match);
     const chain = compileChain(fields);
-    if (chain !== undefined && chain.name !== '' && names.has(chain.name)) fields.problem('name', `filter chain '${chain.name}' is there twice`, 'DUPLICATE');
+    if (chain !== undefined && chain.name !== '' && names.has(chain.name))
+      fields.problem('name', `filter chain '${chain.name}' is there twice`, 'DUPLICATE');
     names.add(chain?.name ?? '');
     return chain === undefined ? [] : [{ criteria, chain }];
   });
   const defaultChain = listener.child('defaultFilterChain', `${LISTENER}.FilterChain`);
   const hasChains = (listener.value.filterChains?.length ?? 0) > 0 || defaultChain !== undefined;
-  if (!hasChains && listener.value.filterChainMatcher === undefined && listener.value.apiListener === undefined) listener.problem('filterChains', 'there is no filter chain', 'MISSING_FIELD');
+  if (!hasChains && listener.value.filterChainMatcher === undefined && listener.value.apiListener === undefined)
+    listener.problem('filterChains', 'there is no filter chain', 'MISSING_FIELD');
   defaultChain?.ignore('filterChainMatch');
   return { entries, fallback: defaultChain === undefined ? undefined : compileChain(defaultChain) };
 }
@@ -160,11 +172,16 @@ function compileCriteria(match: Fields<v3.FilterChainMatch>): ChainCriteria {
   const serverNames = (match.get('serverNames') ?? []).map((name) => name.toLowerCase());
   serverNames.forEach((name, index) => {
     if (name.replace(/^\*\./, '').includes('*')) {
-      match.context.problem(`${match.at('serverNames')}[${index}]`, 'INVALID', `'${name}': a wildcard stands for whole labels at the beginning, as in *.example.com`);
+      match.context.problem(
+        `${match.at('serverNames')}[${index}]`,
+        'INVALID',
+        `'${name}': a wildcard stands for whole labels at the beginning, as in *.example.com`,
+      );
     }
   });
   const transportProtocol = match.get('transportProtocol') ?? '';
-  if (!['', 'raw_buffer', 'tls'].includes(transportProtocol)) match.problem('transportProtocol', `'${transportProtocol}' is never detected; use raw_buffer or tls`, 'UNSUPPORTED');
+  if (!['', 'raw_buffer', 'tls'].includes(transportProtocol))
+    match.problem('transportProtocol', `'${transportProtocol}' is never detected; use raw_buffer or tls`, 'UNSUPPORTED');
   return {
     destinationPort: match.get('destinationPort'),
     prefixRanges: ranges('prefixRanges'),
@@ -187,7 +204,11 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
     const [filterName, any] = [fields.get('name') ?? '', fields.get('typedConfig')];
     const [type, path] = [typeOf(any), fields.at('typedConfig')];
     if (type !== HCM && type !== TCP_PROXY) {
-      fields.problem(any === undefined ? undefined : 'typedConfig', `network filter '${type === '' ? filterName : type}' is not supported`, 'UNSUPPORTED');
+      fields.problem(
+        any === undefined ? undefined : 'typedConfig',
+        `network filter '${type === '' ? filterName : type}' is not supported`,
+        'UNSUPPORTED',
+      );
       return;
     }
     if (index < filters.length - 1) fields.problem(undefined, `'${filterName}' ends the chain: no filter can follow it`);

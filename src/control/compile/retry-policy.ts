@@ -1,5 +1,5 @@
-import { compileHeaderMatch } from '../../proxy/route/matchers.js';
 import type { Head } from '../../protocol/head.js';
+import { compileHeaderMatch } from '../../proxy/route/matchers.js';
 import { RETRY_ON, type RetryPolicy } from '../../proxy/runtime.js';
 import { nearest } from '../config/problem.js';
 import type * as v3 from '../config/types.js';
@@ -37,7 +37,8 @@ export function compileRetryPolicy(policy: Fields<v3.RetryPolicy>): RetryPolicy 
   let avoidPreviousHosts = false;
   for (const predicate of policy.list('retryHostPredicate', 'envoy.config.route.v3.RetryPolicy.RetryHostPredicate')) {
     const [name, type] = [predicate.get('name') ?? '', typeOf(predicate.get('typedConfig'))];
-    if (name === 'envoy.retry_host_predicates.previous_hosts' || type === 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') avoidPreviousHosts = true;
+    if (name === 'envoy.retry_host_predicates.previous_hosts' || type === 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate')
+      avoidPreviousHosts = true;
     else predicate.problem(undefined, `retry host predicate '${name}' is not supported`, 'UNSUPPORTED');
   }
   const backOff = policy.child('retryBackOff', 'envoy.config.route.v3.RetryPolicy.RetryBackOff');

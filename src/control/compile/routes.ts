@@ -1,13 +1,13 @@
 import type { Head } from '../../protocol/head.js';
 import { compileHeaderMatch, compileQueryMatch, headerValue } from '../../proxy/route/matchers.js';
 import { type MatchedPath, redirectLocation, rewritePrefix, rewriteRegex } from '../../proxy/route/rewrite.js';
-import { type PathMatch, type RouteEntry, type VirtualHostEntry, createRouteTable } from '../../proxy/route/route-table.js';
+import { createRouteTable, type PathMatch, type RouteEntry, type VirtualHostEntry } from '../../proxy/route/route-table.js';
 import { type Weighted, weightedChoice } from '../../proxy/route/weighted-choice.js';
 import type { ClusterChoice, DirectAction, ForwardAction, RedirectAction, RetryPolicy, Route, RouteInput, RouteTable } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { bytesText, compileDataSource, compileFraction, compileHeaderMatcher, compileStringMatcher } from './common.js';
 import type { CompileContext, Fields } from './context.js';
-import { type LevelChanges, compileLevel, mutationOf } from './header-changes.js';
+import { compileLevel, type LevelChanges, mutationOf } from './header-changes.js';
 import { compileRetryPolicy } from './retry-policy.js';
 
 const ROUTE = 'envoy.config.route.v3';
@@ -70,7 +70,11 @@ export function compileRouteTable(table: Fields<v3.RouteConfiguration>): RouteTa
 function isDomain(host: Fields<v3.VirtualHost>, domain: string, index: number): boolean {
   const inner = domain === '*' ? '' : domain.replace(/^\*|\*$/, '');
   if (domain !== '' && !inner.includes('*')) return true;
-  host.context.problem(`${host.at('domains')}[${index}]`, 'INVALID', `'${domain}' is not a domain: one '*' is allowed, at the beginning or at the end`);
+  host.context.problem(
+    `${host.at('domains')}[${index}]`,
+    'INVALID',
+    `'${domain}' is not a domain: one '*' is allowed, at the beginning or at the end`,
+  );
   return false;
 }
 const secureRedirect = (virtualHost: string): Route => ({
@@ -78,7 +82,11 @@ const secureRedirect = (virtualHost: string): Route => ({
   virtualHost,
   requestHeaders: undefined,
   responseHeaders: undefined,
-  action: { kind: 'redirect', status: 301, location: redirectLocation({ scheme: 'https', host: '', port: 0, path: undefined, rewritePath: undefined, stripQuery: false }) },
+  action: {
+    kind: 'redirect',
+    status: 301,
+    location: redirectLocation({ scheme: 'https', host: '', port: 0, path: undefined, rewritePath: undefined, stripQuery: false }),
+  },
 });
 
 function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undefined {
@@ -89,12 +97,20 @@ function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undef
   const compiled = match === undefined ? undefined : compileMatch(match);
   if (match === undefined) route.problem('match', 'match is missing', 'MISSING_FIELD');
   const matched: MatchedPath =
-    compiled === undefined || compiled.path.kind === 'regex' ? { kind: 'whole' } : { kind: 'length', characters: compiled.path.kind === 'connect' ? 0 : compiled.path.value.length };
+    compiled === undefined || compiled.path.kind === 'regex'
+      ? { kind: 'whole' }
+      : { kind: 'length', characters: compiled.path.kind === 'connect' ? 0 : compiled.path.value.length };
   const action = compileAction(route, scope, matched);
   if (compiled === undefined || action === undefined) return undefined;
   return {
     ...compiled,
-    route: { name, virtualHost: scope.virtualHost, requestHeaders: mutationOf(levels, 'request'), responseHeaders: mutationOf(levels, 'response'), action },
+    route: {
+      name,
+      virtualHost: scope.virtualHost,
+      requestHeaders: mutationOf(levels, 'request'),
+      responseHeaders: mutationOf(levels, 'response'),
+      action,
+    },
   };
 }
 
@@ -143,7 +159,8 @@ function compilePath(match: Fields<v3.RouteMatch>): PathMatch | undefined {
     return compiled === undefined ? undefined : { kind: 'regex', regex: compiled };
   }
   if (match.get('connectMatcher') !== undefined) return { kind: 'connect' };
-  if (match.value.pathMatchPolicy === undefined) match.problem(undefined, 'says nothing of the path: prefix, path, path_separated_prefix, safe_regex or connect_matcher', 'MISSING_FIELD');
+  if (match.value.pathMatchPolicy === undefined)
+    match.problem(undefined, 'says nothing of the path: prefix, path, path_separated_prefix, safe_regex or connect_matcher', 'MISSING_FIELD');
   return undefined;
 }
 
@@ -160,7 +177,11 @@ function compileAction(route: Fields<v3.Route>, scope: Scope, matched: MatchedPa
   return undefined;
 }
 
-function compileRewriter(context: CompileContext, rewrite: v3.RegexMatchAndSubstitute | undefined, path: string): ((text: string) => string) | undefined {
+function compileRewriter(
+  context: CompileContext,
+  rewrite: v3.RegexMatchAndSubstitute | undefined,
+  path: string,
+): ((text: string) => string) | undefined {
   if (rewrite === undefined) return undefined;
   return context.attempt(path, () => context.regex.replacer(rewrite.pattern?.regex ?? '', rewrite.substitution ?? ''));
 }
@@ -199,7 +220,8 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
   const replace = compileRewriter(action.context, action.get('regexRewrite'), action.at('regexRewrite'));
   const retry = action.child('retryPolicy', `${ROUTE}.RetryPolicy`);
   const maxStream = action.child('maxStreamDuration', `${ROUTE}.RouteAction.MaxStreamDuration`);
-  if ((maxStream?.get('maxStreamDuration') ?? 0) !== 0) maxStream?.problem('maxStreamDuration', 'a bound on the duration of a stream is not supported; use timeout', 'UNSUPPORTED');
+  if ((maxStream?.get('maxStreamDuration') ?? 0) !== 0)
+    maxStream?.problem('maxStreamDuration', 'a bound on the duration of a stream is not supported; use timeout', 'UNSUPPORTED');
   const upgrades = action.list('upgradeConfigs', `${ROUTE}.RouteAction.UpgradeConfig`).map((upgrade) => {
     return [(upgrade.get('upgradeType') ?? '').toLowerCase(), upgrade.get('enabled') ?? true] as const;
   });
@@ -224,7 +246,12 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
 }
 
 function compileHostRewrite(action: Fields<v3.RouteAction>): ForwardAction['rewriteHost'] {
-  const [literal, auto, header, regex] = [action.get('hostRewriteLiteral'), action.get('autoHostRewrite'), action.get('hostRewriteHeader'), action.get('hostRewritePathRegex')];
+  const [literal, auto, header, regex] = [
+    action.get('hostRewriteLiteral'),
+    action.get('autoHostRewrite'),
+    action.get('hostRewriteHeader'),
+    action.get('hostRewritePathRegex'),
+  ];
   if (literal !== undefined && literal !== '') {
     const host = bytesText(literal);
     return () => host;
@@ -259,29 +286,32 @@ function compileClusters(action: Fields<v3.RouteAction>, scope: Scope): ForwardA
     }
     return undefined;
   }
-  const entries = weighted.list('clusters', `${ROUTE}.WeightedCluster.ClusterWeight`).map((entry): Weighted<(head: Head) => ClusterChoice | undefined> => {
-    const level = compileLevel(entry);
-    const rewriteHost = entry.get('hostRewriteLiteral');
-    const extra = {
-      requestHeaders: mutationOf([level], 'request'),
-      responseHeaders: mutationOf([level], 'response'),
-      ...(rewriteHost === undefined || rewriteHost === '' ? {} : { rewriteHost: bytesText(rewriteHost) }),
-    };
-    const [name, fromHeader, weight] = [entry.get('name') ?? '', entry.get('clusterHeader') ?? '', entry.get('weight') ?? 0];
-    if (name === '' && fromHeader !== '') {
-      const choose = clusterFromHeader(fromHeader);
-      return { weight, item: (head) => withExtra(choose(head), extra) };
-    }
-    const choice = { ...known(name, entry.at('name')), ...extra };
-    return { weight, item: () => choice };
-  });
+  const entries = weighted
+    .list('clusters', `${ROUTE}.WeightedCluster.ClusterWeight`)
+    .map((entry): Weighted<(head: Head) => ClusterChoice | undefined> => {
+      const level = compileLevel(entry);
+      const rewriteHost = entry.get('hostRewriteLiteral');
+      const extra = {
+        requestHeaders: mutationOf([level], 'request'),
+        responseHeaders: mutationOf([level], 'response'),
+        ...(rewriteHost === undefined || rewriteHost === '' ? {} : { rewriteHost: bytesText(rewriteHost) }),
+      };
+      const [name, fromHeader, weight] = [entry.get('name') ?? '', entry.get('clusterHeader') ?? '', entry.get('weight') ?? 0];
+      if (name === '' && fromHeader !== '') {
+        const choose = clusterFromHeader(fromHeader);
+        return { weight, item: (head) => withExtra(choose(head), extra) };
+      }
+      const choice = { ...known(name, entry.at('name')), ...extra };
+      return { weight, item: () => choice };
+    });
   const total = weighted.get('totalWeight');
   const sum = entries.reduce((all, entry) => all + entry.weight, 0);
   if (total !== undefined && total !== sum) weighted.problem('totalWeight', `is ${total}, but the weights add up to ${sum}`);
   const choose = action.context.attempt(weighted.at('clusters'), () => weightedChoice(entries));
   return choose === undefined ? undefined : (head, random) => choose(random)(head);
 }
-const withExtra = (choice: ClusterChoice | undefined, extra: Omit<ClusterChoice, 'name'>) => (choice === undefined ? undefined : { ...choice, ...extra });
+const withExtra = (choice: ClusterChoice | undefined, extra: Omit<ClusterChoice, 'name'>) =>
+  choice === undefined ? undefined : { ...choice, ...extra };
 function clusterFromHeader(header: string): (head: Head) => ClusterChoice | undefined {
   const valueOf = headerValue(header.toLowerCase());
   return (head) => {

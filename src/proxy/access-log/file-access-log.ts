@@ -115,11 +115,12 @@ class FileLog implements LogFile {
     this.#stats.writeBuffered.inc();
     this.#stats.writeTotalBuffered.inc(text.length);
     if (this.#text.length >= this.#options.flushBytes) this.#work();
-    else this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#stats.flushedByTimer.inc();
-      this.#work();
-    }, this.#options.flushIntervalMs).unref();
+    else
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        this.#stats.flushedByTimer.inc();
+        this.#work();
+      }, this.#options.flushIntervalMs).unref();
   }
   reopen(): void {
     this.#mustReopen = true;

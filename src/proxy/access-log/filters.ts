@@ -41,6 +41,12 @@ export function logTypeFilter(types: readonly string[], exclude: boolean): LogFi
   return filter((record) => (record.protocol === '' ? tcp : http));
 }
 export const andFilter = (filters: readonly LogFilter[]): LogFilter =>
-  filter((record) => filters.every(({ accepts }) => accepts(record)), filters.some(({ wantsRequestHead }) => wantsRequestHead));
+  filter(
+    (record) => filters.every(({ accepts }) => accepts(record)),
+    filters.some(({ wantsRequestHead }) => wantsRequestHead),
+  );
 export const orFilter = (filters: readonly LogFilter[]): LogFilter =>
-  filter((record) => filters.some(({ accepts }) => accepts(record)), filters.some(({ wantsRequestHead }) => wantsRequestHead));
+  filter(
+    (record) => filters.some(({ accepts }) => accepts(record)),
+    filters.some(({ wantsRequestHead }) => wantsRequestHead),
+  );

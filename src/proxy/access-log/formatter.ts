@@ -55,7 +55,10 @@ export function compileTextFormat(format: string, { omitEmptyValues = false }: F
  * Compiles a JSON format: an object whose strings are text formats. A string that is one operator keeps the type of its value. One line for each record,
  * with a newline at its end. Throws ConfigError as `compileTextFormat` does.
  */
-export function compileJsonFormat(format: Readonly<Record<string, unknown>>, { omitEmptyValues = false, sortProperties = false }: FormatOptions & { readonly sortProperties?: boolean } = {}): Formatter {
+export function compileJsonFormat(
+  format: Readonly<Record<string, unknown>>,
+  { omitEmptyValues = false, sortProperties = false }: FormatOptions & { readonly sortProperties?: boolean } = {},
+): Formatter {
   const wants = { request: false, response: false };
   const build = (value: unknown): ((record: LogRecord) => string | undefined) => {
     if (typeof value === 'string') {
@@ -278,7 +281,8 @@ const WITH_ARGUMENT: Readonly<Record<string, MakeOperator>> = {
   },
   PATH: (argument, operator) => {
     const [query = 'WQ', which = 'ORIG_OR_PATH', ...more] = (argument ?? '').split(':').map((part) => part.trim() || undefined);
-    if (!/^(WQ|NQ)$/.test(query) || !/^(ORIG|PATH|ORIG_OR_PATH)$/.test(which) || more.length > 0) throw new ConfigError(`${operator}: expected PATH(WQ|NQ:ORIG|PATH|ORIG_OR_PATH)`);
+    if (!/^(WQ|NQ)$/.test(query) || !/^(ORIG|PATH|ORIG_OR_PATH)$/.test(which) || more.length > 0)
+      throw new ConfigError(`${operator}: expected PATH(WQ|NQ:ORIG|PATH|ORIG_OR_PATH)`);
     return plain((record) => {
       const path = which === 'PATH' ? record.path || record.originalPath : record.originalPath;
       return query === 'NQ' ? path.replace(/\?.*/s, '') : path;
@@ -323,7 +327,17 @@ function headerOperator(
   const needsHead = names.some((name) => !RECORD_HEADERS.has(name));
   return { wants: needsHead ? wants : undefined, value: second === undefined ? first : (record) => first(record) ?? second(record) };
 }
-const RECORD_HEADERS: ReadonlySet<string> = new Set([':method', ':path', ':authority', ':scheme', ':status', 'host', 'x-envoy-original-path', 'x-request-id', 'x-envoy-upstream-service-time']);
+const RECORD_HEADERS: ReadonlySet<string> = new Set([
+  ':method',
+  ':path',
+  ':authority',
+  ':scheme',
+  ':status',
+  'host',
+  'x-envoy-original-path',
+  'x-request-id',
+  'x-envoy-upstream-service-time',
+]);
 
 const fromHead = (head: Head | undefined, name: string) => head?.get(name);
 const orNone = (text: string) => (text === '' ? undefined : text);
@@ -335,7 +349,8 @@ function requestHeader(name: string): (record: LogRecord) => string | undefined 
       return (record) => orNone(record.path) ?? orNone(record.originalPath);
     case 'x-envoy-original-path':
       // Added to the forwarded request where its path was rewritten.
-      return (record) => (record.path !== '' && record.path !== record.originalPath ? orNone(record.originalPath) : fromHead(record.requestHead, name));
+      return (record) =>
+        record.path !== '' && record.path !== record.originalPath ? orNone(record.originalPath) : fromHead(record.requestHead, name);
     case ':authority':
     case 'host':
       return (record) => orNone(record.authority);

@@ -102,7 +102,8 @@ const LONG_NAMES: Readonly<Record<ResponseFlagName, string>> = {
 const NAMES = Object.keys(RESPONSE_FLAG) as ResponseFlagName[];
 
 /** The bit of a short name; undefined where there is no such flag. */
-export const responseFlag = (name: string): number | undefined => (Object.hasOwn(RESPONSE_FLAG, name) ? RESPONSE_FLAG[name as ResponseFlagName] : undefined);
+export const responseFlag = (name: string): number | undefined =>
+  Object.hasOwn(RESPONSE_FLAG, name) ? RESPONSE_FLAG[name as ResponseFlagName] : undefined;
 
 /** Short names joined with `,`, in the order of the bits; an empty string for 0. */
 export function formatFlags(flags: number): string {

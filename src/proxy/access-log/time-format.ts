@@ -21,7 +21,11 @@ const SPECIFIERS: Readonly<Record<string, (date: Date) => string>> = {
   b: (date) => MONTHS[date.getUTCMonth()].slice(0, 3),
   B: (date) => MONTHS[date.getUTCMonth()],
   h: (date) => MONTHS[date.getUTCMonth()].slice(0, 3),
-  j: (date) => pad(Math.floor((Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0)) / 86_400_000) + 1, 3),
+  j: (date) =>
+    pad(
+      Math.floor((Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0)) / 86_400_000) + 1,
+      3,
+    ),
   F: (date) => date.toISOString().slice(0, 10),
   T: (date) => date.toISOString().slice(11, 19),
   R: (date) => date.toISOString().slice(11, 16),

@@ -51,7 +51,16 @@ export class HostSet<H extends BalancedHost> {
     this.#levels = byPriority.map((level, priority) => {
       const load = loads[priority];
       const usable = load.panic ? level : level.filter((host) => host.health === 'healthy');
-      return { load, healthy: make(usable, options), degraded: load.panic ? make(level, options) : make(level.filter((host) => host.health === 'degraded'), options) };
+      return {
+        load,
+        healthy: make(usable, options),
+        degraded: load.panic
+          ? make(level, options)
+          : make(
+              level.filter((host) => host.health === 'degraded'),
+              options,
+            ),
+      };
     });
     const full = this.#levels.find((level) => level.load.healthyPercent === 100 && !level.load.panic);
     this.#only = full?.healthy;
@@ -78,4 +87,5 @@ export class HostSet<H extends BalancedHost> {
   }
 }
 
-const count = (hosts: readonly BalancedHost[], health: BalancedHost['health']) => hosts.reduce((sum, host) => sum + (host.health === health ? 1 : 0), 0);
+const count = (hosts: readonly BalancedHost[], health: BalancedHost['health']) =>
+  hosts.reduce((sum, host) => sum + (host.health === health ? 1 : 0), 0);

@@ -27,7 +27,8 @@ export function priorityLoad(levels: readonly LevelHealth[], panicThreshold: num
   const sum = [...healthy, ...degraded].reduce((a, b) => a + b, 0);
   const normalized = Math.min(100, sum);
   const inPanic = levels.map(
-    (level) => normalized < 100 && panicThreshold > 0 && (level.total === 0 || ((level.healthy + level.degraded) * 100) / level.total < panicThreshold),
+    (level) =>
+      normalized < 100 && panicThreshold > 0 && (level.total === 0 || ((level.healthy + level.degraded) * 100) / level.total < panicThreshold),
   );
   if (inPanic.every((panic) => panic)) return totalPanic(levels);
   if (normalized === 0) return levels.map(() => ({ healthyPercent: 0, degradedPercent: 0, panic: false }));

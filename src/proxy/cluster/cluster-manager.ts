@@ -81,5 +81,12 @@ const sameNames = (a: ClusterConfig, b: ClusterConfig) =>
   isResolved(a) && a.discovery === b.discovery && JSON.stringify(a.endpoints) === JSON.stringify(b.endpoints);
 
 function endpointOf(host: Cluster['hosts'][number]): EndpointConfig {
-  return { address: host.address, hostname: host.hostname, weight: host.weight, priority: host.priority, locality: host.locality, health: host.edsHealth };
+  return {
+    address: host.address,
+    hostname: host.hostname,
+    weight: host.weight,
+    priority: host.priority,
+    locality: host.locality,
+    health: host.edsHealth,
+  };
 }

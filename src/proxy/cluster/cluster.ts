@@ -6,7 +6,7 @@ import { HostSet } from '../balance/host-set.js';
 import type { ClusterConfig, EndpointConfig } from '../runtime.js';
 import { CircuitBreakers } from './circuit-breaker.js';
 import { ClusterStats } from './cluster-stats.js';
-import { Host, addressText } from './host.js';
+import { addressText, Host } from './host.js';
 
 /** Most hosts an ORIGINAL_DST cluster remembers; beyond it the least recently used one without traffic is forgotten. */
 export const MAX_ORIGINAL_DST_HOSTS = 4096;

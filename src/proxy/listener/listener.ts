@@ -116,7 +116,10 @@ export class ActiveListener implements ConnectionHome, TcpHome {
     const { engine } = this.#context;
     try {
       for (const address of config.addresses) {
-        const socket = await engine.listen({ ...config.socket, address, profile: this.#inspectProfile }, (connection) => this.#accept(connection));
+        // Envoy's default is on; an engine without it runs one worker, which needs none.
+        const reusePort = config.socket.reusePort === true && engine.capabilities.reusePort;
+        const options = { ...config.socket, reusePort, address, profile: this.#inspectProfile };
+        const socket = await engine.listen(options, (connection) => this.#accept(connection));
         this.#sockets.push(socket);
       }
     } catch (error) {

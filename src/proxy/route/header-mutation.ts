@@ -25,7 +25,16 @@ export type HeaderChange =
     };
 
 /** Names that belong to routing or to the connection and are written by the engine: a change of theirs would be lost or break the message. */
-const RESERVED: ReadonlySet<string> = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'keep-alive', 'proxy-connection', 'upgrade', 'te']);
+const RESERVED: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'keep-alive',
+  'proxy-connection',
+  'upgrade',
+  'te',
+]);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the bytes that may not be in a field value (RFC 9110 §5.5).
 const NOT_IN_A_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/g;
@@ -127,7 +136,8 @@ class NameChanges {
       return;
     }
     const { constant, format } = compileTextFormat(change.value, { omitEmptyValues: true });
-    if (constant !== undefined && constant.search(NOT_IN_A_VALUE) >= 0) throw new ConfigError(`header '${change.name}': the value holds a control character`);
+    if (constant !== undefined && constant.search(NOT_IN_A_VALUE) >= 0)
+      throw new ConfigError(`header '${change.name}': the value holds a control character`);
     // Constant values were checked; what an operator brings (a variable of the environment) was not.
     const value = constant === undefined ? (record: LogRecord) => format(record).replace(NOT_IN_A_VALUE, '') : () => constant;
     this.#steps.push({ kind: change.kind, name: change.name, constant, value, keepEmptyValue: change.keepEmptyValue });
@@ -162,7 +172,8 @@ class NameChanges {
         outcome.keepsReceived = false;
         outcome.lines.length = 0;
       }
-      if (overwrites || step.kind === 'APPEND_IF_EXISTS_OR_ADD' || (step.kind === 'ADD_IF_ABSENT' && !isThere)) outcome.lines.push({ name: step.name, value });
+      if (overwrites || step.kind === 'APPEND_IF_EXISTS_OR_ADD' || (step.kind === 'ADD_IF_ABSENT' && !isThere))
+        outcome.lines.push({ name: step.name, value });
     }
     return outcome;
   }
