@@ -65,7 +65,7 @@ async function main() {
   for (const [name, count] of [...counts].sort()) console.log(`  ${name.padEnd(12)} ${'#'.repeat(count)} ${count}`);
 
   console.log('\nRunning:');
-  for (const { name, address } of proxy.listeners) console.log(`  listener ${name}: ${addressText(address)}`);
+  for (const { name, addresses } of proxy.listeners) console.log(`  listener ${name}: ${addresses.map(addressText).join(', ')}`);
   if (proxy.admin !== undefined) console.log(`  admin: ${addressText(proxy.admin)}`);
   for (const { name, port } of SERVICES) console.log(`  service ${name}: http://127.0.0.1:${port}`);
   console.log(`\nTry: curl -v http://127.0.0.1:${PROXY_PORT}/reviews/1     Configuration: examples/quickstart.yaml     Stop: Ctrl-C`);

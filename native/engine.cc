@@ -112,7 +112,9 @@ struct Engine::Connection : TimerNode {
   bool client_http11 = true;
   bool expects_continue = false;
   bool original_dst = false;
+  bool peeked_eof = false;
   bool ended = false;
+  bool told = false;  ///< kClosed was delivered: the slot may be used again
   BodyFraming out_framing = BodyFraming::kNone;
   Handle rx_to = kNoHandle;
   Handle tx_from = kNoHandle;
@@ -124,6 +126,7 @@ struct Engine::Connection : TimerNode {
   uint64_t sent = 0;
   uint64_t message_bytes = 0;
   uint64_t linger_left = 0;
+  size_t peeked = 0;  ///< bytes of an inspected connection that were shown
   double idle_ms = 0;
 
   [[nodiscard]] bool is_downstream() const noexcept { return profile->side == Side::kDownstream; }
@@ -221,7 +224,10 @@ void Engine::deliver() {
     }
     delivering_.clear();
     arena_events_ = 0;
-    for (const uint32_t index : ended) free_.push_back(index);
+    for (const uint32_t index : ended) {
+      slots_[index]->told = true;
+      free_.push_back(index);
+    }
   }
 }
 
@@ -411,7 +417,7 @@ void Engine::run(Connection& connection) {
     }
     if (!receive(connection)) break;
   }
-  if (!connection.ended && connection.eof && connection.in.empty()) on_eof(connection);
+  if (!connection.ended && connection.eof && eof_counts(connection)) on_eof(connection);
 }
 
 /// One `recv`. False: nothing came.
@@ -427,7 +433,7 @@ bool Engine::receive(Connection& connection) {
     if (got == 0) {
       connection.eof = true;
       connection.readable = false;
-      if (connection.in.empty()) on_eof(connection);
+      if (eof_counts(connection)) on_eof(connection);
       return false;
     }
     connection.readable = false;
@@ -474,7 +480,9 @@ void Engine::consume(Connection& connection) {
       }
       return;
     case Rx::kInspect:
-      if (connection.in.empty() && !connection.eof) return;
+      if (connection.peeked == connection.in.size() && connection.eof == connection.peeked_eof) return;
+      connection.peeked = connection.in.size();
+      connection.peeked_eof = connection.eof;
       if (arena_fits(connection.in.size() + 4)) {
         const size_t where = arena_events_;
         std::memcpy(arena_.data() + where, connection.in.data(), connection.in.size());
@@ -494,6 +502,11 @@ void Engine::consume(Connection& connection) {
     case Rx::kEof:
       return;
   }
+}
+
+/// Whether the peer's FIN is next: everything before it was taken, or it cuts a head short.
+bool Engine::eof_counts(const Connection& connection) noexcept {
+  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect;
 }
 
 /// The peer's FIN, once everything before it has been dealt with.
@@ -1088,18 +1101,19 @@ void Engine::after_output(Connection& connection) {
 
 // ---- ends ---------------------------------------------------------------------------------------------------------------------------------
 
-void Engine::close(Handle handle, CloseHow how) {
+bool Engine::close(Handle handle, CloseHow how) {
   Connection* connection = find(handle);
-  if (connection == nullptr) return;
+  if (connection == nullptr) return false;
   if (how == CloseHow::kReset) {
     const linger abort{1, 0};
     setsockopt(connection->fd.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   }
   if (how == CloseHow::kFlush && !connection->connecting) {
     if (!connection->closing) start_closing(*connection);
-    return;
+    return true;
   }
   finish(*connection, CloseReason::kLocal, 0);
+  return true;
 }
 
 void Engine::drain(Handle handle) {
@@ -1171,6 +1185,10 @@ void Engine::fail_io(Connection& connection, int error) {
 
 void Engine::arm(Connection& connection, uint8_t kind, double ms) {
   connection.timer_kind = kind;
+  if (!awake_) {
+    refresh_clock();
+    schedule();  // the loop's timer may have to be set earlier
+  }
   wheel_.start(connection, now_ms_, now_ms_ + ms);
 }
 
@@ -1297,8 +1315,10 @@ std::optional<std::string> Engine::listener_address(Handle listener) const {
 }
 
 std::optional<Traffic> Engine::traffic(Handle handle) const {
-  const Connection* connection = find(handle);
-  if (connection == nullptr) return std::nullopt;
+  // A connection that has ended keeps its slot until the batch that tells of it is over.
+  const auto index = static_cast<uint32_t>(handle) & kIndexMask;
+  const Connection* connection = index < slots_.size() ? slots_[index].get() : nullptr;
+  if (connection == nullptr || connection->handle != handle || connection->told) return std::nullopt;
   return Traffic{connection->received, connection->sent, connection->out.size()};
 }
 

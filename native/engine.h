@@ -114,7 +114,8 @@ class Engine {
   void resume(Handle handle);
   void set_idle_timeout(Handle handle, double ms);
   void drain(Handle handle);
-  void close(Handle handle, CloseHow how);
+  /// False: stale.
+  bool close(Handle handle, CloseHow how);
 
   /// Text forms of `SocketAddress::text`.
   struct Info {
@@ -153,6 +154,7 @@ class Engine {
   [[nodiscard]] bool wants_input(const Connection& connection) const noexcept;
   [[nodiscard]] bool receive(Connection& connection);
   void consume(Connection& connection);
+  [[nodiscard]] static bool eof_counts(const Connection& connection) noexcept;
   void on_eof(Connection& connection);
   void enqueue(Connection& connection);
 

@@ -283,8 +283,7 @@ napi_value Close(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   const int32_t handle = call.i32(0);
   const int32_t how = call.i32(1);
-  if (call.ok() && how >= 0 && how <= 2) call.engine().close(handle, static_cast<CloseHow>(how));
-  return nullptr;
+  return from_bool(env, call.ok() && how >= 0 && how <= 2 && call.engine().close(handle, static_cast<CloseHow>(how)));
 }
 /// "local ip\nport\nremote ip\nport\noriginal ip\nport" or undefined.
 napi_value Info(napi_env env, napi_callback_info info) {

@@ -5,7 +5,7 @@
  *   node native/generate.mjs           writes the files
  *   node native/generate.mjs --check   exits 1 where one is out of date
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../', import.meta.url);
@@ -115,7 +115,7 @@ export async function generate() {
   ];
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === realpathSync(fileURLToPath(import.meta.url))) {
   for (const { path, text } of await generate()) {
     const file = new URL(path, root);
     if (!process.argv.includes('--check')) writeFileSync(file, text);

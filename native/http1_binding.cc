@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -174,7 +175,8 @@ Napi::Value Body(const Napi::CallbackInfo& info) {
   result.Set("consumed", static_cast<double>(consumed));
   result.Set("ended", piece.kind == Kind::kEnd);
   result.Set("midMessage", reader.mid_message());
-  result.Set("trailers", Napi::Buffer<char>::Copy(env, reader.trailers().data(), reader.trailers().size()));
+  const std::string_view trailers = piece.kind == Kind::kEnd ? reader.trailers() : std::string_view{};
+  result.Set("trailers", Napi::Buffer<char>::Copy(env, trailers.data(), trailers.size()));
   if (piece.kind == Kind::kFault) result.Set("fault", fault_object(env, piece.fault));
   return result;
 }

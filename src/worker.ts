@@ -93,17 +93,24 @@ function compile({ bootstrap, bound }: WorkerConfig): RuntimeConfig {
   return { ...config, listeners: config.listeners.map((listener) => placed(listener, boundTo.get(listener.name))) };
 }
 
+/** Addresses as this worker has given them to the proxy, by listener. */
+const given = new Map<string, readonly Address[]>();
+
 /**
- * A port 0 becomes the one that the first worker was given. A Unix socket has one owner: there is no SO_REUSEPORT for it, so the first worker takes all its
- * connections.
+ * A port 0 becomes the one that the first worker was given; who has bound it already asks for the same as before, so that the socket stays. A Unix socket
+ * has one owner: there is no SO_REUSEPORT for it, so the first worker takes all its connections.
  */
 function placed(listener: ListenerConfig, bound: readonly Address[] | undefined): ListenerConfig {
+  const before = given.get(listener.name);
   const addresses = listener.addresses
     .map((address, i): Address => {
       const real = bound?.[i];
-      return real !== undefined && 'port' in address && address.port === 0 && 'port' in real ? { ip: address.ip, port: real.port } : address;
+      if (!('port' in address) || address.port !== 0 || real === undefined || !('port' in real)) return address;
+      const known = before?.[i];
+      return known !== undefined && 'port' in known && known.ip === address.ip ? known : { ip: address.ip, port: real.port };
     })
     .filter((address) => data.index === 0 || 'port' in address);
+  given.set(listener.name, addresses);
   // Where the engine cannot share ports there is one worker, and nobody to share with.
   const socket = engine.capabilities.reusePort ? listener.socket : { ...listener.socket, reusePort: false };
   return { ...listener, addresses, socket };

@@ -42,6 +42,8 @@ export interface Implementation {
 
 export const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
 export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+/** A form of what was seen that `deepEqual` compares whatever kind of array the bytes are in. */
+export const comparable = (seen: BodySeen) => ({ ...seen, data: textOf(seen.data), trailers: textOf(seen.trailers) });
 /** Every length of an input: it comes byte by byte. */
 export const everyByte = (bytes: Uint8Array): number[] => Array.from({ length: bytes.length + 1 }, (_, length) => length);
 

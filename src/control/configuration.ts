@@ -1,8 +1,8 @@
 /** From text to a checked configuration: loaded, compiled for a test, with every problem that was found on the way. Opens no socket and no file. */
 import { ConfigError } from '../base/errors.js';
 import type { RuntimeConfig } from '../proxy/runtime.js';
-import { compileConfig } from './compile/index.js';
 import type { CompileProblem } from './compile/context.js';
+import { compileConfig } from './compile/index.js';
 import { formatProblems, loadBootstrap, type Problem, type SourceMap } from './config/index.js';
 import type { Bootstrap } from './config/types.js';
 
@@ -48,6 +48,7 @@ export function checkConfiguration(source: ConfigSource, options: ConfigurationO
     // What was understood may have further mistakes: better all at once than one after the other.
     const further = loaded.partial === undefined ? [] : compileProblems(loaded.partial, loaded.source);
     const problems = [...loaded.problems, ...further.filter((problem) => !loaded.problems.some((known) => isEcho(problem, known)))];
+    problems.sort((a, b) => Number(a.file !== file) - Number(b.file !== file) || a.line - b.line || a.column - b.column);
     return { bootstrap: undefined, config: undefined, problems, warnings };
   }
   const bootstrap = node === undefined ? loaded.bootstrap : withNode(loaded.bootstrap, node);

@@ -226,7 +226,7 @@ export interface Engine {
   close(connection: number, how: 'flush' | 'now' | 'reset'): void;
 
   info(connection: number): ConnectionInfo | undefined;
-  /** Fills and returns one shared object. */
+  /** Fills and returns one shared object. Still answers inside `onClosed`, so that the last bytes are counted. */
   traffic(connection: number): Traffic | undefined;
   /** Open connections, listeners not counted. */
   readonly connections: number;

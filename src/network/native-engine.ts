@@ -55,7 +55,8 @@ interface NativeEngine {
   resume(connection: number): void;
   setIdleTimeout(connection: number, ms: number): void;
   drain(connection: number): void;
-  close(connection: number, how: number): void;
+  /** False: stale. */
+  close(connection: number, how: number): boolean;
   info(connection: number): string | undefined;
   listenerAddress(listener: number): string | undefined;
   traffic(connection: number): boolean;
@@ -86,6 +87,8 @@ class SocketEngine implements Engine {
   readonly #head: Head;
   /** By the index part of the handle. */
   readonly #handlers: (ConnectionHandler | undefined)[] = [];
+  /** 1 from a `close` until its `onClosed`: other events of the same batch are not for anybody any more. */
+  #closing = new Uint8Array(1024);
   readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
   readonly #faultNames: string[] = [];
   readonly #faultProtocol = 'http1';
@@ -114,7 +117,9 @@ class SocketEngine implements Engine {
     for (let at = 0, end = count * EVENT_WORDS; at < end; at += EVENT_WORDS) {
       const kind = events[at];
       const handle = events[at + 1];
-      const handler = handlers[handle & INDEX_MASK];
+      const index = handle & INDEX_MASK;
+      const handler = handlers[index];
+      if (this.#closing[index] === 1 && kind !== EVENT.CLOSED) continue;
       if (kind === EVENT.HEAD) {
         if (handler === undefined) continue;
         this.#head.base = events[at + 2];
@@ -122,7 +127,8 @@ class SocketEngine implements Engine {
       } else if (kind === EVENT.END) {
         handler?.onEnd?.(handle, events[at + 3] * 0x1_0000_0000 + (events[at + 2] >>> 0), events[at + 4]);
       } else if (kind === EVENT.CLOSED) {
-        handlers[handle & INDEX_MASK] = undefined;
+        handlers[index] = undefined;
+        this.#closing[index] = 0;
         handler?.onClosed(handle, CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
       } else if (kind === EVENT.ACCEPT) {
         this.#accept(handle, events[at + 2]);
@@ -273,7 +279,13 @@ class SocketEngine implements Engine {
     this.#native.drain(connection);
   }
   close(connection: number, how: 'flush' | 'now' | 'reset'): void {
-    this.#native.close(connection, CLOSE_HOW[how]);
+    const index = connection & INDEX_MASK;
+    if (index >= this.#closing.length) {
+      const larger = new Uint8Array(2 * index);
+      larger.set(this.#closing);
+      this.#closing = larger;
+    }
+    if (this.#native.close(connection, CLOSE_HOW[how])) this.#closing[index] = 1;
   }
 
   info(connection: number): ConnectionInfo | undefined {

@@ -1040,8 +1040,9 @@ class NodeEngine implements Engine {
     return this.#find(handle)?.info;
   }
   traffic(handle: number): Traffic | undefined {
-    const connection = this.#find(handle);
-    if (connection === undefined) return undefined;
+    // A finished connection keeps its slot until `onClosed` has returned.
+    const connection = this.#slots[handle & INDEX_MASK];
+    if (connection === undefined || connection.handle !== handle) return undefined;
     const traffic = this.#traffic;
     traffic.received = connection.received;
     traffic.queued = connection.queued;

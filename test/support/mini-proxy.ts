@@ -38,6 +38,7 @@ interface Exchange {
   isConnect: boolean;
   /** The response's final head has been forwarded. */
   answered: boolean;
+  isTunnel: boolean;
   triesLeft: number;
 }
 
@@ -101,7 +102,8 @@ export class MiniProxy {
       this.downstreams.delete(down);
       const exchange = this.#byDown.get(down);
       this.#byDown.delete(down);
-      if (exchange !== undefined) this.engine.close(exchange.up, 'reset');
+      // A tunnel that ended well has ended on both sides; each is told by itself.
+      if (exchange !== undefined && !(exchange.isTunnel && reason === 'remote')) this.engine.close(exchange.up, 'reset');
     },
   };
 
@@ -116,7 +118,7 @@ export class MiniProxy {
   #send(down: number, head: Head): void {
     let exchange = this.#byDown.get(down);
     if (exchange === undefined) {
-      exchange = { down, up: this.#connect(), isConnect: false, answered: false, triesLeft: this.#options.retries ?? 0 };
+      exchange = { down, up: this.#connect(), isConnect: false, answered: false, isTunnel: false, triesLeft: this.#options.retries ?? 0 };
       this.#byDown.set(down, exchange);
       this.#byUp.set(exchange.up, exchange);
     }
@@ -150,7 +152,10 @@ export class MiniProxy {
       if (exchange === undefined) return;
       const edits = this.edits.reset();
       const isTunnel = head.status === 101 || (exchange.isConnect && head.status >= 200 && head.status < 300);
-      if (isTunnel) edits.flag(EDIT_FLAG.TUNNEL);
+      if (isTunnel) {
+        exchange.isTunnel = true;
+        edits.flag(EDIT_FLAG.TUNNEL);
+      }
       this.#options.change?.(head, edits);
       if (head.status >= 200) exchange.answered = true;
       const result = this.engine.forward(up, exchange.down, edits);
@@ -175,6 +180,7 @@ export class MiniProxy {
       const exchange = this.#byUp.get(up);
       if (exchange === undefined) return;
       this.#byUp.delete(up);
+      if (exchange.isTunnel && reason === 'remote') return;
       if (exchange.triesLeft > 0 && this.engine.canReplay(exchange.down)) {
         exchange.triesLeft--;
         exchange.up = this.#connect();
@@ -184,7 +190,7 @@ export class MiniProxy {
         return;
       }
       this.#byDown.delete(exchange.down);
-      if (exchange.answered) this.engine.close(exchange.down, this.#options.cutOff ?? 'now');
+      if (exchange.answered || exchange.isTunnel) this.engine.close(exchange.down, this.#options.cutOff ?? 'now');
       else this.engine.reply(exchange.down, this.edits.reset().status(reason === 'connect-timeout' ? 504 : 502));
     },
   };

@@ -1,14 +1,17 @@
 /** The whole program under test: configurations, the library's entry with a worker that can be made to fail, and the command in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Server, type ServerOptions, startServer } from '../../src/control/server.js';
+import { type BoundListeners, type Server, type ServerOptions, startServer } from '../../src/control/server.js';
 import type { Address } from '../../src/network/engine.js';
 import { eventually } from './peers.js';
+
+/** A process may take so long to come up on a busy machine. */
+const START_MS = 15_000;
 
 /** The compiled command. */
 export const COMMAND = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -108,7 +111,7 @@ export function failWorkers(): void {
 }
 
 /** Port of the server's listener `name`. */
-export function portOf(server: Pick<Server, 'listeners'>, name = 'main'): number {
+export function portOf(server: { readonly listeners: readonly BoundListeners[] }, name = 'main'): number {
   const address = server.listeners.find((listener) => listener.name === name)?.addresses[0];
   if (address === undefined || !('port' in address)) throw new Error(`no listener ${name}`);
   return address.port;
@@ -166,14 +169,18 @@ export class Command {
   /** Waits until the admin server has written its address, and gives its URL. */
   async admin(path: string): Promise<string> {
     let address = '';
-    await eventually(() => {
-      address = readFileSync(path, 'utf8');
-      return address !== '';
-    });
+    await eventually(
+      () => {
+        if (existsSync(path)) address = readFileSync(path, 'utf8');
+        return address !== '';
+      },
+      'the admin address is written',
+      START_MS,
+    );
     return `http://${address}`;
   }
   /** Waits for a text on standard error. */
   saysOnError(text: string): Promise<void> {
-    return eventually(() => this.err.includes(text));
+    return eventually(() => this.err.includes(text), `says ${text}`, START_MS);
   }
 }

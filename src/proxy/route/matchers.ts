@@ -68,7 +68,7 @@ export function compileHeaderMatch({ name, test, invert, missingAsEmpty }: Heade
   if (test.kind === 'present') {
     const expected = test.expected !== invert;
     // Asked for as bytes: no string is made of a value nobody reads.
-    if (!name.startsWith(':') && name !== 'host') return (head) => missingAsEmpty === expected || head.indexOf(name) >= 0 === expected;
+    if (!name.startsWith(':') && name !== 'host') return (head) => (missingAsEmpty || head.indexOf(name) >= 0) === expected;
     return (head, request) => (missingAsEmpty || valueOf(head, request) !== undefined) === expected;
   }
   const matches = test.kind === 'string' ? compileStringMatch(test.match) : inRange(test.start, test.end);
