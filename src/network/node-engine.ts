@@ -409,9 +409,7 @@ class NodeEngine implements Engine {
   #onEof(connection: NodeConnection): void {
     switch (connection.rx) {
       case RX.HEAD:
-        if (connection.session?.midMessage) this.#finish(connection, 'truncated', '');
-        else if (connection.isDownstream && connection.queued > 0) this.#startClosing(connection, 'remote');
-        else this.#finish(connection, 'remote', '');
+        this.#finishFlushed(connection, connection.session?.midMessage ? 'truncated' : 'remote');
         return;
       case RX.IDLE:
         this.#finish(connection, 'remote', '');
@@ -432,6 +430,12 @@ class NodeEngine implements Engine {
         return;
       default:
     }
+  }
+
+  /** Ends a connection whose last answers may still be on their way out. */
+  #finishFlushed(connection: NodeConnection, reason: CloseReason): void {
+    if (connection.isDownstream && connection.queued > 0) this.#startClosing(connection, reason);
+    else this.#finish(connection, reason, '');
   }
 
   #updateReading(connection: NodeConnection): void {
