@@ -10,7 +10,24 @@ const skip = native === undefined ? 'the addon is not built' : false;
 const RUNS = 1500;
 
 const text = fc.oneof(
-  fc.constantFrom('', 'a', 'b c', 'chunked', 'close', 'keep-alive, X-Odd', 'Upgrade', '100-continue', '5', '0', '007', 'a.test:80', 'Host, X-Forwarded-For', '\t x \t', 'gzip', '\xe9'),
+  fc.constantFrom(
+    '',
+    'a',
+    'b c',
+    'chunked',
+    'close',
+    'keep-alive, X-Odd',
+    'Upgrade',
+    '100-continue',
+    '5',
+    '0',
+    '007',
+    'a.test:80',
+    'Host, X-Forwarded-For',
+    '\t x \t',
+    'gzip',
+    '\xe9',
+  ),
   fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 12 }),
 );
 const name = fc.oneof(
@@ -20,25 +37,62 @@ const name = fc.oneof(
 );
 const eol = fc.oneof({ weight: 40, arbitrary: fc.constant('\r\n') }, { weight: 1, arbitrary: fc.constantFrom('\n', '\r', '\r\r\n', '\r\n ') });
 const line = fc.tuple(name, fc.constantFrom(': ', ': ', ': ', ':', ':\t ', ' :', ''), text, eol).map((parts) => parts.join(''));
-const target = fc.constantFrom('/', '/a?b=c', '*', 'a.test:443', 'http://a.test:80/x', 'http://a.test?y', 'https://[::1]', 'ftp://u@a/', '/#', '', 'a b', '[::1]:1', 'http://%41/');
+const target = fc.constantFrom(
+  '/',
+  '/a?b=c',
+  '*',
+  'a.test:443',
+  'http://a.test:80/x',
+  'http://a.test?y',
+  'https://[::1]',
+  'ftp://u@a/',
+  '/#',
+  '',
+  'a b',
+  '[::1]:1',
+  'http://%41/',
+);
 const requestLine = fc
-  .tuple(fc.constantFrom('GET', 'POST', 'HEAD', 'OPTIONS', 'CONNECT', 'FOO', 'G(T', ''), target, fc.constantFrom('HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'http/1.1', 'HTTP/1.1 '), eol)
+  .tuple(
+    fc.constantFrom('GET', 'POST', 'HEAD', 'OPTIONS', 'CONNECT', 'FOO', 'G(T', ''),
+    target,
+    fc.constantFrom('HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'http/1.1', 'HTTP/1.1 '),
+    eol,
+  )
   .map(([method, to, version, end]) => `${method} ${to} ${version}${end}`);
 const statusLine = fc
-  .tuple(fc.constantFrom('HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/3.0'), fc.constantFrom('200', '204', '304', '100', '101', '99', '1000', '404'), fc.constantFrom(' OK', ' ', '', ' a\tb', ' \x01'), eol)
+  .tuple(
+    fc.constantFrom('HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/3.0'),
+    fc.constantFrom('200', '204', '304', '100', '101', '99', '1000', '404'),
+    fc.constantFrom(' OK', ' ', '', ' a\tb', ' \x01'),
+    eol,
+  )
   .map(([version, status, reason, end]) => `${version} ${status}${reason}${end}`);
 const lines = fc.array(line, { maxLength: 6 }).map((all) => all.join(''));
 const hostLine = fc.constantFrom('Host: a\r\n', 'Host: a\r\n', 'Host: a\r\n', '');
-const request = fc.tuple(fc.constantFrom('', '', '\r\n', '\r\n\r\n', '\r\n\r\n\r\n', '\n'), requestLine, hostLine, lines, eol).map((parts) => parts.join(''));
+const request = fc
+  .tuple(fc.constantFrom('', '', '\r\n', '\r\n\r\n', '\r\n\r\n\r\n', '\n'), requestLine, hostLine, lines, eol)
+  .map((parts) => parts.join(''));
 const response = fc.tuple(statusLine, lines, eol).map((parts) => parts.join(''));
 const goodRequest = fc
-  .tuple(fc.constantFrom('GET /a', 'POST http://b.test:81/c?d', 'CONNECT e:1', 'OPTIONS http://f'), fc.array(fc.tuple(name.filter((one) => !/^(host|content-length|transfer-encoding)$/i.test(one)), fc.constantFrom('x', ' y ', '', 'close')), { maxLength: 6 }))
+  .tuple(
+    fc.constantFrom('GET /a', 'POST http://b.test:81/c?d', 'CONNECT e:1', 'OPTIONS http://f'),
+    fc.array(
+      fc.tuple(
+        name.filter((one) => !/^(host|content-length|transfer-encoding)$/i.test(one)),
+        fc.constantFrom('x', ' y ', '', 'close'),
+      ),
+      { maxLength: 6 },
+    ),
+  )
   .map(([start, fields]) => `${start} HTTP/1.1\r\nHost: a\r\n${fields.map(([one, value]) => `${one}: ${value}\r\n`).join('')}\r\n`);
 const extension = fc.constantFrom('', ';a', ';a=b', ';a="b\\"c"', '; a', ';', ';a="\n"', ';a=b;c');
 const chunk = fc
   .tuple(fc.constantFrom('', '0', '0x'), fc.string({ unit: fc.constantFrom('a', '\r', '\n', '0'), maxLength: 20 }), extension, eol, eol)
   .map(([zero, data, extra, end1, end2]) => `${zero}${data.length.toString(16)}${extra}${end1}${data.length === 0 ? '' : `${data}${end2}`}`);
-const chunked = fc.tuple(fc.array(chunk, { maxLength: 5 }), fc.constantFrom('0\r\n', '000;x\r\n', '', 'g'), lines, eol).map(([all, last, trailers, end]) => all.join('') + last + trailers + end);
+const chunked = fc
+  .tuple(fc.array(chunk, { maxLength: 5 }), fc.constantFrom('0\r\n', '000;x\r\n', '', 'g'), lines, eol)
+  .map(([all, last, trailers, end]) => all.join('') + last + trailers + end);
 const limits: fc.Arbitrary<FramingLimits> = fc.record({
   maxHeadBytes: fc.constantFrom(61440, 61440, 64, 30),
   maxHeaders: fc.constantFrom(100, 100, 3),
@@ -53,7 +107,12 @@ const how: fc.Arbitrary<OutHead> = fc.record({
   keepAlive: fc.boolean(),
   upgrade: fc.boolean(),
 });
-const asked: fc.Arbitrary<RequestContext> = fc.record({ isHead: fc.boolean(), isConnect: fc.boolean(), isUpgrade: fc.boolean(), isHttp11: fc.boolean() });
+const asked: fc.Arbitrary<RequestContext> = fc.record({
+  isHead: fc.boolean(),
+  isConnect: fc.boolean(),
+  isUpgrade: fc.boolean(),
+  isHttp11: fc.boolean(),
+});
 const cutsOf = (bytes: Uint8Array, at: readonly number[]): number[] => at.map((part) => Math.floor(part * bytes.length)).sort((a, b) => a - b);
 const parts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 6 });
 
@@ -69,11 +128,17 @@ function agreeOnHead(message: string, isResponse: boolean, limit: FramingLimits,
 }
 
 test('both read the same requests, or find the same fault at the same byte', { skip }, () => {
-  fc.assert(fc.property(request, limits, parts, (message, limit, at) => agreeOnHead(message, false, limit, at)), { numRuns: RUNS });
+  fc.assert(
+    fc.property(request, limits, parts, (message, limit, at) => agreeOnHead(message, false, limit, at)),
+    { numRuns: RUNS },
+  );
 });
 
 test('both read the same responses, or find the same fault at the same byte', { skip }, () => {
-  fc.assert(fc.property(response, limits, parts, (message, limit, at) => agreeOnHead(message, true, limit, at)), { numRuns: RUNS });
+  fc.assert(
+    fc.property(response, limits, parts, (message, limit, at) => agreeOnHead(message, true, limit, at)),
+    { numRuns: RUNS },
+  );
 });
 
 test('both agree on a good request with one byte changed', { skip }, () => {
@@ -118,21 +183,29 @@ test('both decide the same framing for a response', { skip }, () => {
 test('both write the same heads', { skip }, () => {
   const changes = fc.array(fc.tuple(fc.nat({ max: 8 }), fc.option(fc.constantFrom('', 'new', 'x, y'))), { maxLength: 5 });
   fc.assert(
-    fc.property(fc.oneof(goodRequest, request, response), changes, how, fc.constantFrom(0, EDIT_FLAG.PROPER_CASE), fc.constantFrom(0, 200, 204, 404, 599), fc.boolean(), (message, all, out, flags, status, appends) => {
-      const bytes = bytesOf(message);
-      const isResponse = message.startsWith('HTTP/');
-      const table = fallback.parseHead(bytes, isResponse)?.table;
-      const edits = new Edits().flag(flags);
-      if (isResponse || table === undefined) edits.status(status);
-      if (appends) edits.target('/edited').method('Edited');
-      for (const [index, value] of all) {
-        if (table === undefined || index >= table[HEAD.COUNT]) continue;
-        if (value === null) edits.drop(index);
-        else edits.replace(index, value);
-      }
-      if (appends) edits.append('x-added', 'v:W').append('Second', '');
-      assert.equal(textOf(native?.writeHead(bytes, table, edits, out) as never), textOf(fallback.writeHead(bytes, table, edits, out)));
-    }),
+    fc.property(
+      fc.oneof(goodRequest, request, response),
+      changes,
+      how,
+      fc.constantFrom(0, EDIT_FLAG.PROPER_CASE),
+      fc.constantFrom(0, 200, 204, 404, 599),
+      fc.boolean(),
+      (message, all, out, flags, status, appends) => {
+        const bytes = bytesOf(message);
+        const isResponse = message.startsWith('HTTP/');
+        const table = fallback.parseHead(bytes, isResponse)?.table;
+        const edits = new Edits().flag(flags);
+        if (isResponse || table === undefined) edits.status(status);
+        if (appends) edits.target('/edited').method('Edited');
+        for (const [index, value] of all) {
+          if (table === undefined || index >= table[HEAD.COUNT]) continue;
+          if (value === null) edits.drop(index);
+          else edits.replace(index, value);
+        }
+        if (appends) edits.append('x-added', 'v:W').append('Second', '');
+        assert.equal(textOf(native?.writeHead(bytes, table, edits, out) as never), textOf(fallback.writeHead(bytes, table, edits, out)));
+      },
+    ),
     { numRuns: RUNS },
   );
 });
@@ -143,10 +216,22 @@ test('what is written is read back: no message changes its meaning on the way', 
       const bytes = bytesOf(message);
       const table = fallback.parseHead(bytes, false)?.table;
       if (table === undefined) return;
-      const sent = fallback.writeHead(bytes, table, new Edits(), { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: false });
+      const sent = fallback.writeHead(bytes, table, new Edits(), {
+        framing: 'none',
+        contentLength: -1,
+        close: false,
+        keepAlive: false,
+        upgrade: false,
+      });
       const again = fallback.parseHead(sent, false)?.table;
       assert.ok(again !== undefined, textOf(sent));
-      const once = fallback.writeHead(sent, again, new Edits(), { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: false });
+      const once = fallback.writeHead(sent, again, new Edits(), {
+        framing: 'none',
+        contentLength: -1,
+        close: false,
+        keepAlive: false,
+        upgrade: false,
+      });
       assert.equal(textOf(once), textOf(sent));
     }),
     { numRuns: RUNS },

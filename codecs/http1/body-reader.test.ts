@@ -77,7 +77,10 @@ for (const implementation of implementations) {
   test(`${name}: takes chunks apart, without extensions`, () => {
     const body = '5\r\nhello\r\n0006;a;b=c;d="e \\" f"\r\n world\r\nA\r\n0123456789\r\n000\r\n\r\n';
     const seen = read(implementation, HEAD, `${body}next`);
-    assert.deepEqual([seen.framing, textOf(seen.data), seen.consumed, seen.ended, seen.midMessage], ['chunked', 'hello world0123456789', body.length, true, false]);
+    assert.deepEqual(
+      [seen.framing, textOf(seen.data), seen.consumed, seen.ended, seen.midMessage],
+      ['chunked', 'hello world0123456789', body.length, true, false],
+    );
   });
 
   test(`${name}: keeps trailers byte for byte, but for forbidden ones`, () => {

@@ -158,7 +158,8 @@ export class BodyReader {
     }
     const digit = hexValue(byte);
     if (digit >= 0) {
-      if (++this.#digits > BOUNDS.maxChunkDigits || this.#remaining > Math.floor((Number.MAX_SAFE_INTEGER - digit) / 16)) this.#fail('BAD_CHUNK_SIZE');
+      if (++this.#digits > BOUNDS.maxChunkDigits || this.#remaining > Math.floor((Number.MAX_SAFE_INTEGER - digit) / 16))
+        this.#fail('BAD_CHUNK_SIZE');
       this.#remaining = this.#remaining * 16 + digit;
       return;
     }

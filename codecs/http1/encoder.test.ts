@@ -8,7 +8,12 @@ import { encodeBody, encodeEnd } from './encoder.js';
 import { bytesOf, type Implementation, implementations, PLAIN, textOf } from './test-support.js';
 
 /** Parses `text` and writes it again, changed by `edit`. */
-function forwarded(implementation: Implementation, text: string, how: Partial<OutHead> = {}, edit: (edits: Edits, head: Head) => void = () => {}): string {
+function forwarded(
+  implementation: Implementation,
+  text: string,
+  how: Partial<OutHead> = {},
+  edit: (edits: Edits, head: Head) => void = () => {},
+): string {
   // What lies before a message in its buffer must not matter.
   const bytes = bytesOf(text);
   const table = implementation.parseHead(bytes, text.startsWith('HTTP/'))?.table;
@@ -21,12 +26,16 @@ const lines = (...text: string[]): string => `${text.join('\r\n')}\r\n\r\n`;
 
 for (const implementation of implementations) {
   const { name } = implementation;
-  const send = (text: string, how?: Partial<OutHead>, edit?: (edits: Edits, head: Head) => void): string => forwarded(implementation, text, how, edit);
+  const send = (text: string, how?: Partial<OutHead>, edit?: (edits: Edits, head: Head) => void): string =>
+    forwarded(implementation, text, how, edit);
 
   test(`${name}: forwards lines with their order, case and spelling`, () => {
     const text = lines('GET /a?b HTTP/1.1', 'hOsT: a', 'X-One:1', 'x-two:\t 2', 'X-ONE: \xe9', 'Empty:', 'Expect: 100-continue', 'Trailer: t');
     assert.equal(send(text), text);
-    assert.equal(send(lines('HTTP/1.1 200 All Fine', 'Set-Cookie: a', 'set-cookie: b')), lines('HTTP/1.1 200 All Fine', 'Set-Cookie: a', 'set-cookie: b'));
+    assert.equal(
+      send(lines('HTTP/1.1 200 All Fine', 'Set-Cookie: a', 'set-cookie: b')),
+      lines('HTTP/1.1 200 All Fine', 'Set-Cookie: a', 'set-cookie: b'),
+    );
   });
 
   test(`${name}: leaves out space at the end of a value`, () => {
@@ -34,7 +43,17 @@ for (const implementation of implementations) {
   });
 
   test(`${name}: leaves out what is hop-by-hop`, () => {
-    const text = lines('GET / HTTP/1.1', 'X-Hop: 1', 'Host: a', 'Connection: X-Hop', 'TE: trailers', 'Keep-Alive: 1', 'Upgrade: b', 'Proxy-Connection: c', 'D: e');
+    const text = lines(
+      'GET / HTTP/1.1',
+      'X-Hop: 1',
+      'Host: a',
+      'Connection: X-Hop',
+      'TE: trailers',
+      'Keep-Alive: 1',
+      'Upgrade: b',
+      'Proxy-Connection: c',
+      'D: e',
+    );
     assert.equal(send(text), lines('GET / HTTP/1.1', 'Host: a', 'D: e'));
   });
 
@@ -60,7 +79,9 @@ for (const implementation of implementations) {
 
   test(`${name}: applies edits`, () => {
     const text = lines('GET /old HTTP/1.1', 'Host: a', 'B: c', 'D: e', 'F: g');
-    const sent = send(text, {}, (edits) => edits.drop(2).replace(0, 'new.test').replace(3, '').target('/new').method('PUT').append('X-New', 'h').append('I', 'j'));
+    const sent = send(text, {}, (edits) =>
+      edits.drop(2).replace(0, 'new.test').replace(3, '').target('/new').method('PUT').append('X-New', 'h').append('I', 'j'),
+    );
     assert.equal(sent, lines('PUT /new HTTP/1.1', 'Host: new.test', 'B: c', 'F: ', 'X-New: h', 'I: j'));
   });
 
@@ -123,8 +144,12 @@ for (const implementation of implementations) {
   });
 
   test(`${name}: makes a response`, () => {
-    const made = (edits: Edits, how: Partial<OutHead>): string => textOf(implementation.writeHead(new Uint8Array(0), undefined, edits, { ...PLAIN, ...how }));
-    assert.equal(made(new Edits().status(503).append('A', 'b'), { framing: 'length', contentLength: 0 }), lines('HTTP/1.1 503 Service Unavailable', 'A: b', 'content-length: 0'));
+    const made = (edits: Edits, how: Partial<OutHead>): string =>
+      textOf(implementation.writeHead(new Uint8Array(0), undefined, edits, { ...PLAIN, ...how }));
+    assert.equal(
+      made(new Edits().status(503).append('A', 'b'), { framing: 'length', contentLength: 0 }),
+      lines('HTTP/1.1 503 Service Unavailable', 'A: b', 'content-length: 0'),
+    );
     assert.equal(made(new Edits().status(299).method('Odd'), {}), lines('HTTP/1.1 299 Odd'));
     assert.equal(made(new Edits().status(299), { close: true }), lines('HTTP/1.1 299 ', 'connection: close'));
   });

@@ -5,9 +5,15 @@
 export const FAULTS = {
   // Start line (RFC 9112 §3, §4)
   EMPTY_LINES: { status: 400, advice: 'More than two empty lines before a request line: the client sends extra bytes after a message.' },
-  BAD_METHOD: { status: 400, advice: 'The method is empty or holds a byte that is no token character: often TLS or another protocol on a plain HTTP port.' },
+  BAD_METHOD: {
+    status: 400,
+    advice: 'The method is empty or holds a byte that is no token character: often TLS or another protocol on a plain HTTP port.',
+  },
   METHOD_TOO_LONG: { status: 501, advice: 'A method of more than 64 bytes: no known extension has one.' },
-  BAD_TARGET: { status: 400, advice: 'The request target has a space, control, non-ASCII or `#` byte, or a form its method may not use: percent-encode it.' },
+  BAD_TARGET: {
+    status: 400,
+    advice: 'The request target has a space, control, non-ASCII or `#` byte, or a form its method may not use: percent-encode it.',
+  },
   TARGET_TOO_LARGE: { status: 414, advice: 'Raise maxTargetBytes, or move data from the query into the body.' },
   BAD_REQUEST_LINE: { status: 400, advice: 'Not `method SP target SP HTTP/1.x CRLF`: HTTP/0.9, or text after the version.' },
   BAD_VERSION: { status: 400, advice: 'The version is not HTTP/1.0 or HTTP/1.1.' },

@@ -18,13 +18,38 @@ const REQUESTS: readonly Case[] = [
   ['Transfer-Encoding and Content-Length', `${POST}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n`, 'CONTENT_LENGTH_AND_TRANSFER_ENCODING', 54],
   ['different Content-Length lines', `${POST}Content-Length: 3\r\nContent-Length: 4\r\n`, 'DUPLICATE_CONTENT_LENGTH', 45],
   ['equal Content-Length lines', `${POST}Content-Length: 3\r\ncontent-length: 3\r\n`, 'DUPLICATE_CONTENT_LENGTH', 45],
-  ...['', '+5', '-5', '0x5', '5 5', '5_0', '1Z', ',5', '5,5', '5, 5', '9007199254740992', '9223372036854775808', '18446744073709551616', `1${'0'.repeat(40)}`].map(
-    (value): Case => [`a Content-Length of "${value}"`, `${POST}Content-Length: ${value}\r\n`, 'BAD_CONTENT_LENGTH', 42],
-  ),
+  ...[
+    '',
+    '+5',
+    '-5',
+    '0x5',
+    '5 5',
+    '5_0',
+    '1Z',
+    ',5',
+    '5,5',
+    '5, 5',
+    '9007199254740992',
+    '9223372036854775808',
+    '18446744073709551616',
+    `1${'0'.repeat(40)}`,
+  ].map((value): Case => [`a Content-Length of "${value}"`, `${POST}Content-Length: ${value}\r\n`, 'BAD_CONTENT_LENGTH', 42]),
   ['two Transfer-Encoding lines', `${POST}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n`, 'DUPLICATE_TRANSFER_ENCODING', 54],
-  ...['chunked, chunked', ',chunked', 'chunked,', 'xchunked', 'chunked, gzip', 'gzip, chunked', 'gzip', 'identity', '"chunked"', 'chunked;x=1', '', '\x85chunked', 'chunked\xa0'].map(
-    (value): Case => [`a Transfer-Encoding of ${JSON.stringify(value)}`, `${POST}Transfer-Encoding: ${value}\r\n`, 'BAD_TRANSFER_ENCODING', 45],
-  ),
+  ...[
+    'chunked, chunked',
+    ',chunked',
+    'chunked,',
+    'xchunked',
+    'chunked, gzip',
+    'gzip, chunked',
+    'gzip',
+    'identity',
+    '"chunked"',
+    'chunked;x=1',
+    '',
+    '\x85chunked',
+    'chunked\xa0',
+  ].map((value): Case => [`a Transfer-Encoding of ${JSON.stringify(value)}`, `${POST}Transfer-Encoding: ${value}\r\n`, 'BAD_TRANSFER_ENCODING', 45]),
   ['a vertical tab before chunked', `${POST}Transfer-Encoding: \x0bchunked\r\n`, 'BAD_VALUE', 45],
   ['a form feed after chunked', `${POST}Transfer-Encoding: chunked\x0c\r\n`, 'BAD_VALUE', 52],
   ['Transfer-Encoding in HTTP/1.0', 'POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n', 'TRANSFER_ENCODING_IN_HTTP10', 17],
@@ -188,9 +213,16 @@ for (const implementation of implementations) {
   });
 
   test(`${name}: knows when a connection lives on`, () => {
-    const alive = (version: string, connection: string): boolean => headOf(`GET / ${version}\r\nHost: a\r\nConnection: ${connection}\r\n\r\n`).keepAlive;
+    const alive = (version: string, connection: string): boolean =>
+      headOf(`GET / ${version}\r\nHost: a\r\nConnection: ${connection}\r\n\r\n`).keepAlive;
     assert.deepEqual(
-      [alive('HTTP/1.1', 'x'), alive('HTTP/1.1', 'Close'), alive('HTTP/1.0', 'x'), alive('HTTP/1.0', 'Keep-Alive'), alive('HTTP/1.0', 'keep-alive, close')],
+      [
+        alive('HTTP/1.1', 'x'),
+        alive('HTTP/1.1', 'Close'),
+        alive('HTTP/1.0', 'x'),
+        alive('HTTP/1.0', 'Keep-Alive'),
+        alive('HTTP/1.0', 'keep-alive, close'),
+      ],
       [true, false, false, true, false],
     );
   });
@@ -214,7 +246,8 @@ for (const implementation of implementations) {
   });
 
   test(`${name}: sees upgrades and expectations of HTTP/1.1 only`, () => {
-    const flags = (version: string): number => headOf(`GET / ${version}\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nExpect: 100-Continue\r\n\r\n`).flags & (64 | 128);
+    const flags = (version: string): number =>
+      headOf(`GET / ${version}\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nExpect: 100-Continue\r\n\r\n`).flags & (64 | 128);
     assert.deepEqual([flags('HTTP/1.1'), flags('HTTP/1.0')], [64 | 128, 0]);
     const named = headOf(`${REQUEST}Connection: expect\r\nExpect: 100-continue\r\n\r\n`);
     assert.equal(named.flags & 128, 0);
@@ -249,7 +282,9 @@ for (const implementation of implementations) {
     const text = `${REQUEST}Content_Length: 5\r\nX: y\r\n\r\n`;
     assert.equal(headOf(text).count, 3);
     assert.deepEqual(
-      headOf(text, false, limits({ underscores: 'drop' })).lines().map(([line]) => line),
+      headOf(text, false, limits({ underscores: 'drop' }))
+        .lines()
+        .map(([line]) => line),
       ['Host', 'X'],
     );
     const seen = implementation.parseHead(bytesOf(text), false, limits({ underscores: 'reject' }));

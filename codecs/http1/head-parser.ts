@@ -351,7 +351,12 @@ export class HeadParser {
       if (this.#known(id) === 0) this.#fixed[HEAD.KNOWN + id - 1] = this.#fixed[HEAD.COUNT] + 1;
     }
     this.#fixed[HEAD.COUNT]++;
-    this.#fields.push(this.#nameStart, length | (id << 16) | (HOP_BY_HOP_NAMES.has(name) ? HOP_BY_HOP : 0), this.#valueStart, valueEnd - this.#valueStart);
+    this.#fields.push(
+      this.#nameStart,
+      length | (id << 16) | (HOP_BY_HOP_NAMES.has(name) ? HOP_BY_HOP : 0),
+      this.#valueStart,
+      valueEnd - this.#valueStart,
+    );
   }
 
   /** 1 + index of the first line with a well-known name, or 0. */

@@ -22,7 +22,10 @@ const CODINGS = 'only a single `chunked` is understood; reading anything else un
 
 /** Accepted by llhttp, rejected here: fault and reason by `file: title`. */
 const STRICTER: Readonly<Record<string, readonly [code: FaultCode, reason: string]>> = {
-  'request/method.md: CONNECT with body': ['CONNECT_WITH_BODY', 'what follows CONNECT is the tunnel (RFC 9110 §9.3.6); a length there invites smuggling'],
+  'request/method.md: CONNECT with body': [
+    'CONNECT_WITH_BODY',
+    'what follows CONNECT is the tunnel (RFC 9110 §9.3.6); a length there invites smuggling',
+  ],
   'request/method.md: M-SEARCH request': ['BAD_TARGET', 'the asterisk form is for OPTIONS only (RFC 9112 §3.2.4)'],
   'request/method.md: SOURCE request with ICE': ['BAD_VERSION', OTHER_PROTOCOL],
   'request/method.md: OPTIONS request with RTSP': ['BAD_VERSION', OTHER_PROTOCOL],
@@ -32,7 +35,10 @@ const STRICTER: Readonly<Record<string, readonly [code: FaultCode, reason: strin
   'request/transfer-encoding.md: POST with `chunked` as last transfer-encoding (multiple headers)': ['BAD_TARGET', FRAGMENT],
   'request/uri.md: Fragment in URI': ['BAD_TARGET', FRAGMENT],
   'request/uri.md: `host:port` and basic auth': ['BAD_TARGET', 'user information in a URI is an error (RFC 9110 §4.2.4)'],
-  'response/connection.md: HTTP 101 response with Upgrade and Transfer-Encoding header': ['TRANSFER_ENCODING_WITHOUT_BODY', 'a 1xx must not have it (RFC 9112 §6.1)'],
+  'response/connection.md: HTTP 101 response with Upgrade and Transfer-Encoding header': [
+    'TRANSFER_ENCODING_WITHOUT_BODY',
+    'a 1xx must not have it (RFC 9112 §6.1)',
+  ],
   'response/connection.md: HTTP 304 with Content-Length': ['BAD_VERSION', EMPTY_LINE],
   'response/connection.md: HTTP 100 first, then 400': ['BAD_VERSION', EMPTY_LINE],
   'response/pipelining.md: Should parse multiple events': ['BAD_VERSION', EMPTY_LINE],
@@ -99,7 +105,9 @@ function readCases(): Case[] {
       let title = '';
       let meta: { type: string; skipBody?: boolean } = { type: '' };
       let input: string | undefined;
-      const blocks = readFileSync(join(folder, kind, file), 'utf8').matchAll(/^#+ +(.*)$|<!-- *meta=(\{.*?\}) *-->|^```(http|log)\n([\s\S]*?)^```$/gm);
+      const blocks = readFileSync(join(folder, kind, file), 'utf8').matchAll(
+        /^#+ +(.*)$|<!-- *meta=(\{.*?\}) *-->|^```(http|log)\n([\s\S]*?)^```$/gm,
+      );
       for (const [, heading, options, block, text] of blocks) {
         if (heading !== undefined) title = heading;
         else if (options !== undefined) meta = JSON.parse(options) as typeof meta;
@@ -108,7 +116,13 @@ function readCases(): Case[] {
           const base = `${kind}/${file}: ${title}`;
           const count = (names.get(base) ?? 0) + 1;
           names.set(base, count);
-          cases.push({ name: count === 1 ? base : `${base} #${count}`, type: meta.type, skipBody: meta.skipBody === true, bytes: unescape(input), log: text });
+          cases.push({
+            name: count === 1 ? base : `${base} #${count}`,
+            type: meta.type,
+            skipBody: meta.skipBody === true,
+            bytes: unescape(input),
+            log: text,
+          });
           input = undefined;
         }
       }

@@ -68,15 +68,34 @@ test('gives pipelined requests one after the other, however the bytes are split'
 
 test('gives interim responses and the final one, whose body ends with the connection', () => {
   const text = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\nall of it';
-  const expected = ['head 100 ', 'framing none reusable', 'end ', 'head 103 Link,y', 'framing none reusable', 'end ', 'head 200 ', 'framing until-close', 'end all of it', 'mid-message false'];
+  const expected = [
+    'head 100 ',
+    'framing none reusable',
+    'end ',
+    'head 103 Link,y',
+    'framing none reusable',
+    'end ',
+    'head 200 ',
+    'framing until-close',
+    'end all of it',
+    'mid-message false',
+  ];
   for (const step of [1, 3, text.length]) assert.deepEqual(events('upstream', text, step, [GET, GET, GET]), expected, `${step} at a time`);
 });
 
 test('an answer to HEAD has no body; a tunnel makes the connection unfit for reuse', () => {
   const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n';
-  assert.deepEqual(events('upstream', head, 9, [{ ...GET, isHead: true }]), ['head 200 Content-Length,5', 'framing none reusable', 'end ', 'mid-message false']);
+  assert.deepEqual(events('upstream', head, 9, [{ ...GET, isHead: true }]), [
+    'head 200 Content-Length,5',
+    'framing none reusable',
+    'end ',
+    'mid-message false',
+  ]);
   assert.deepEqual(events('upstream', head, 9, [{ ...GET, isConnect: true }])[1], 'framing none');
-  assert.deepEqual(events('upstream', 'HTTP/1.1 101 x\r\nUpgrade: y\r\nConnection: upgrade\r\n\r\n', 9, [{ ...GET, isUpgrade: true }])[1], 'framing none');
+  assert.deepEqual(
+    events('upstream', 'HTTP/1.1 101 x\r\nUpgrade: y\r\nConnection: upgrade\r\n\r\n', 9, [{ ...GET, isUpgrade: true }])[1],
+    'framing none',
+  );
 });
 
 test('empty lines before a request are not the middle of a message', () => {

@@ -75,6 +75,10 @@ export class Head {
   knownIndex(name: KnownName): number {
     return this.ints[this.base + HEAD.KNOWN + KNOWN_ID[name] - 1] - 1;
   }
+  /** The same by number (`KNOWN_ID`): no look-up by name, for what is asked of every message. */
+  lineOf(id: number): number {
+    return this.ints[this.base + HEAD.KNOWN + id - 1] - 1;
+  }
   /** Value of the first line with this well-known name. */
   known(name: KnownName): string | undefined {
     const index = this.knownIndex(name);

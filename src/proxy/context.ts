@@ -6,9 +6,9 @@ import { TimerWheel } from '../stream/timers.js';
 import type { ClusterManager } from './cluster/cluster-manager.js';
 import { DateLine } from './http/date-line.js';
 import { RequestIds } from './http/request-id.js';
-import type { RouteInput } from './runtime.js';
 import type { PoolContext } from './router/host-pools.js';
 import { Profiles } from './router/profiles.js';
+import type { RouteInput } from './runtime.js';
 
 /** What the proxy says to the log. */
 export interface ProxyLog {
@@ -56,8 +56,7 @@ export class ProxyContext implements PoolContext {
 
   /** Milliseconds on the engine's clock; also right inside a timer, where the engine has not looked at its clock. */
   get now(): number {
-    const { now } = this.engine;
-    return now > this.#timerNow ? now : this.#timerNow;
+    return Math.max(this.engine.now, this.#timerNow);
   }
   /** Tells the time a timer fired at. */
   timerFired(now: number): void {

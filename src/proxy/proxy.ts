@@ -142,7 +142,9 @@ class WorkerProxy implements Proxy {
   }
 
   async drain(options: DrainOptions): Promise<void> {
-    const listeners = [...this.#listeners.values()].filter((listener) => options.inboundOnly !== true || listener.config.trafficDirection === 'INBOUND');
+    const listeners = [...this.#listeners.values()].filter(
+      (listener) => options.inboundOnly !== true || listener.config.trafficDirection === 'INBOUND',
+    );
     if (options.inboundOnly !== true) listeners.push(...this.#leaving);
     for (const listener of listeners) {
       if (options.graceful !== true) listener.stop();

@@ -42,7 +42,12 @@ export class TcpManager {
     this.config = config;
     this.chainName = chain.name;
     this.stats = new TcpStats(context.stats, config.statPrefix);
-    this.profile = context.profiles.get({ framing: 'raw', side: 'downstream', bufferLimitBytes: listener.bufferLimitBytes, idleTimeoutMs: config.idleTimeoutMs });
+    this.profile = context.profiles.get({
+      framing: 'raw',
+      side: 'downstream',
+      bufferLimitBytes: listener.bufferLimitBytes,
+      idleTimeoutMs: config.idleTimeoutMs,
+    });
   }
 }
 

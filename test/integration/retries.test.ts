@@ -37,27 +37,38 @@ for (const [engine, create] of engines()) {
     return head;
   };
 
-  scenario('a 503 is tried again, and the client sees only the success', { routes: route('retry_on: 5xx, num_retries: 2') }, async ({ proxy, upstream, client }) => {
-    client.send(GET);
-    const first = await answers(upstream, BAD);
-    const second = await answers(upstream, OK);
-    assert.equal(/x-request-id: (\S+)/.exec(second)?.[1], /x-request-id: (\S+)/.exec(first)?.[1], 'the request keeps its id');
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 OK/);
-    await client.receives('ok');
-    assert.deepEqual(await proxy.logged(1), ['200 - via_upstream 2']);
-    assert.deepEqual(['upstream_rq_retry', 'upstream_rq_retry_success', 'upstream_rq_active'].map((name) => proxy.stat(`cluster.up.${name}`)), [1, 1, 0]);
-    assert.equal(proxy.stat('cluster.up.circuit_breakers.default.rq_retry_open'), 0);
-  });
+  scenario(
+    'a 503 is tried again, and the client sees only the success',
+    { routes: route('retry_on: 5xx, num_retries: 2') },
+    async ({ proxy, upstream, client }) => {
+      client.send(GET);
+      const first = await answers(upstream, BAD);
+      const second = await answers(upstream, OK);
+      assert.equal(/x-request-id: (\S+)/.exec(second)?.[1], /x-request-id: (\S+)/.exec(first)?.[1], 'the request keeps its id');
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 OK/);
+      await client.receives('ok');
+      assert.deepEqual(await proxy.logged(1), ['200 - via_upstream 2']);
+      assert.deepEqual(
+        ['upstream_rq_retry', 'upstream_rq_retry_success', 'upstream_rq_active'].map((name) => proxy.stat(`cluster.up.${name}`)),
+        [1, 1, 0],
+      );
+      assert.equal(proxy.stat('cluster.up.circuit_breakers.default.rq_retry_open'), 0);
+    },
+  );
 
-  scenario('when the retries are used up the last response is passed on, with URX', { routes: route('retry_on: gateway-error, num_retries: 1') }, async ({ proxy, upstream, client }) => {
-    client.send(GET);
-    await answers(upstream, BAD);
-    await answers(upstream, BAD);
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 503/);
-    await client.receives('bad');
-    assert.deepEqual(await proxy.logged(1), ['503 URX via_upstream 2']);
-    assert.equal(proxy.stat('cluster.up.upstream_rq_retry_limit_exceeded'), 1);
-  });
+  scenario(
+    'when the retries are used up the last response is passed on, with URX',
+    { routes: route('retry_on: gateway-error, num_retries: 1') },
+    async ({ proxy, upstream, client }) => {
+      client.send(GET);
+      await answers(upstream, BAD);
+      await answers(upstream, BAD);
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 503/);
+      await client.receives('bad');
+      assert.deepEqual(await proxy.logged(1), ['503 URX via_upstream 2']);
+      assert.equal(proxy.stat('cluster.up.upstream_rq_retry_limit_exceeded'), 1);
+    },
+  );
 
   scenario('a body that was kept is sent again', { routes: route('retry_on: 5xx') }, async ({ upstream, client }) => {
     client.send('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello');
@@ -98,38 +109,61 @@ for (const [engine, create] of engines()) {
     client.close();
   });
 
-  scenario('a try that takes too long is given up and made again', { routes: route('retry_on: 5xx, per_try_timeout: 0.1s') }, async ({ proxy, upstream, client }) => {
-    client.send(GET);
-    const slow = await upstream.accepts();
-    await slow.receivesHead();
-    await answers(upstream, OK);
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 200/);
-    await slow.receivesAll();
-    assert.equal(proxy.stat('cluster.up.upstream_rq_per_try_timeout'), 1);
-  });
+  scenario(
+    'a try that takes too long is given up and made again',
+    { routes: route('retry_on: 5xx, per_try_timeout: 0.1s') },
+    async ({ proxy, upstream, client }) => {
+      client.send(GET);
+      const slow = await upstream.accepts();
+      await slow.receivesHead();
+      await answers(upstream, OK);
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 200/);
+      await slow.receivesAll();
+      assert.equal(proxy.stat('cluster.up.upstream_rq_per_try_timeout'), 1);
+    },
+  );
 
-  scenario('without a retry left a slow try is a 504', { routes: route('retry_on: retriable-4xx, per_try_timeout: 0.1s') }, async ({ proxy, upstream, client }) => {
-    client.send(GET);
-    await (await upstream.accepts()).receivesHead();
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 504/);
-    assert.deepEqual(await proxy.logged(1), ['504 UT upstream_per_try_timeout 1']);
-  });
+  scenario(
+    'without a retry left a slow try is a 504',
+    { routes: route('retry_on: retriable-4xx, per_try_timeout: 0.1s') },
+    async ({ proxy, upstream, client }) => {
+      client.send(GET);
+      await (await upstream.accepts()).receivesHead();
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 504/);
+      assert.deepEqual(await proxy.logged(1), ['504 UT upstream_per_try_timeout 1']);
+    },
+  );
 
-  scenario('the time of the route holds over all tries', { routes: route('retry_on: 5xx, num_retries: 50, retry_back_off: { base_interval: 0.05s, max_interval: 0.05s }', ', timeout: 0.3s') }, async ({ proxy, upstream, client }) => {
-    upstream.onConnection = (peer) => void peer.receivesHead().then(() => peer.send(BAD), () => undefined);
-    client.send(GET);
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 504/);
-    const [line] = await proxy.logged(1);
-    assert.match(line, /^504 UT response_timeout \d+$/);
-    await eventually(() => proxy.stat('cluster.up.upstream_rq_active') === 0 && proxy.stat('cluster.up.upstream_cx_active') === 0, 'an attempt is left');
-  });
+  scenario(
+    'the time of the route holds over all tries',
+    { routes: route('retry_on: 5xx, num_retries: 50, retry_back_off: { base_interval: 0.05s, max_interval: 0.05s }', ', timeout: 0.3s') },
+    async ({ proxy, upstream, client }) => {
+      upstream.onConnection = (peer) =>
+        void peer.receivesHead().then(
+          () => peer.send(BAD),
+          () => undefined,
+        );
+      client.send(GET);
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 504/);
+      const [line] = await proxy.logged(1);
+      assert.match(line, /^504 UT response_timeout \d+$/);
+      await eventually(
+        () => proxy.stat('cluster.up.upstream_rq_active') === 0 && proxy.stat('cluster.up.upstream_cx_active') === 0,
+        'an attempt is left',
+      );
+    },
+  );
 
-  scenario('no more retries at once than the circuit breaker allows', { routes: route('retry_on: 5xx'), cluster: 'circuit_breakers: { thresholds: [{ max_retries: 0 }] }' }, async ({ proxy, upstream, client }) => {
-    client.send(GET);
-    await answers(upstream, BAD);
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 503/);
-    assert.equal(proxy.stat('cluster.up.upstream_rq_retry_overflow'), 1);
-  });
+  scenario(
+    'no more retries at once than the circuit breaker allows',
+    { routes: route('retry_on: 5xx'), cluster: 'circuit_breakers: { thresholds: [{ max_retries: 0 }] }' },
+    async ({ proxy, upstream, client }) => {
+      client.send(GET);
+      await answers(upstream, BAD);
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 503/);
+      assert.equal(proxy.stat('cluster.up.upstream_rq_retry_overflow'), 1);
+    },
+  );
 
   scenario('what has reached the client is never tried again', { routes: route('retry_on: "5xx,reset"') }, async ({ proxy, upstream, client }) => {
     client.send(GET);
@@ -144,10 +178,14 @@ for (const [engine, create] of engines()) {
     assert.equal(proxy.stat('cluster.up.upstream_rq_retry'), 0);
   });
 
-  scenario('a caller inside the mesh may ask for retries, and gets the attempt count where it is configured', { host: 'include_request_attempt_count: true\ninclude_attempt_count_in_response: true' }, async ({ upstream, client }) => {
-    client.send('GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 10.0.0.1\r\nx-envoy-retry-on: 5xx\r\n\r\n');
-    assert.match(await answers(upstream, BAD), /x-envoy-attempt-count: 1\r\n/);
-    assert.match(await answers(upstream, OK), /x-envoy-attempt-count: 2\r\n/);
-    assert.match(await client.receivesHead(), /x-envoy-attempt-count: 2\r\n/);
-  });
+  scenario(
+    'a caller inside the mesh may ask for retries, and gets the attempt count where it is configured',
+    { host: 'include_request_attempt_count: true\ninclude_attempt_count_in_response: true' },
+    async ({ upstream, client }) => {
+      client.send('GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 10.0.0.1\r\nx-envoy-retry-on: 5xx\r\n\r\n');
+      assert.match(await answers(upstream, BAD), /x-envoy-attempt-count: 1\r\n/);
+      assert.match(await answers(upstream, OK), /x-envoy-attempt-count: 2\r\n/);
+      assert.match(await client.receivesHead(), /x-envoy-attempt-count: 2\r\n/);
+    },
+  );
 }

@@ -58,7 +58,12 @@ for (const [engine, create] of engines()) {
     assert.equal(await client.receivesAll(), 'bye');
     assert.deepEqual(await proxy.logged(1), ['- 5 5 up']);
     await eventually(() => proxy.engine.connections === 0, 'a connection is left');
-    assert.deepEqual(['tcp.t.downstream_cx_total', 'tcp.t.downstream_cx_rx_bytes_total', 'tcp.t.downstream_cx_tx_bytes_total', 'cluster.up.upstream_cx_active'].map((name) => proxy.stat(name)), [1, 5, 5, 0]);
+    assert.deepEqual(
+      ['tcp.t.downstream_cx_total', 'tcp.t.downstream_cx_rx_bytes_total', 'tcp.t.downstream_cx_tx_bytes_total', 'cluster.up.upstream_cx_active'].map(
+        (name) => proxy.stat(name),
+      ),
+      [1, 5, 5, 0],
+    );
   });
 
   test(`${engine}: a server that speaks first is heard`, async (context) => {
@@ -108,7 +113,9 @@ for (const [engine, create] of engines()) {
   });
 
   test(`${engine}: no chain matches: the connection is closed and counted`, async (context) => {
-    const { proxy, client } = await setup(context, { chain: 'filter_chain_match: { source_prefix_ranges: [{ address_prefix: 10.0.0.0, prefix_len: 8 }] }' });
+    const { proxy, client } = await setup(context, {
+      chain: 'filter_chain_match: { source_prefix_ranges: [{ address_prefix: 10.0.0.0, prefix_len: 8 }] }',
+    });
     await client.receivesAll();
     const [name] = ['no_filter_chain_match'];
     const port = proxy.port('tcp');
@@ -120,7 +127,10 @@ for (const [engine, create] of engines()) {
     const inspector = `listener_filters:
     - name: envoy.filters.listener.http_inspector
       typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector }`;
-    const { upstream, client, proxy } = await setup(context, { listener: inspector, chain: 'filter_chain_match: { application_protocols: ["http/1.1"] }' });
+    const { upstream, client, proxy } = await setup(context, {
+      listener: inspector,
+      chain: 'filter_chain_match: { application_protocols: ["http/1.1"] }',
+    });
     client.send('GET / HTTP/1.1\r\n');
     const up = await upstream.accepts();
     await up.receives('GET / HTTP/1.1\r\n');

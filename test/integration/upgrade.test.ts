@@ -60,12 +60,16 @@ for (const [engine, create] of engines()) {
       await run({ proxy, upstream, client });
     });
 
-  scenario('an upgrade that is not configured is refused: 403', { log: '%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n' }, async ({ proxy, upstream, client }) => {
-    client.send(UPGRADE);
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 403 /);
-    assert.deepEqual(await proxy.logged(1), ['403 upgrade_failed']);
-    assert.equal(upstream.connections.length, 0);
-  });
+  scenario(
+    'an upgrade that is not configured is refused: 403',
+    { log: '%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n' },
+    async ({ proxy, upstream, client }) => {
+      client.send(UPGRADE);
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 403 /);
+      assert.deepEqual(await proxy.logged(1), ['403 upgrade_failed']);
+      assert.equal(upstream.connections.length, 0);
+    },
+  );
 
   scenario('no byte of the client goes up before the 101', { manager }, async ({ upstream, client }) => {
     client.send(`${UPGRADE}early`);
@@ -79,16 +83,20 @@ for (const [engine, create] of engines()) {
     await client.receives('hi');
   });
 
-  scenario('a refused upgrade is an ordinary response, and its upstream connection is not used again', { manager }, async ({ proxy, upstream, client }) => {
-    client.send(UPGRADE);
-    const up = await upstream.accepts();
-    await up.receivesHead();
-    up.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno');
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 /);
-    await client.receives('no');
-    await up.receivesAll();
-    await eventually(() => proxy.stat('cluster.up.upstream_cx_active') === 0, 'the connection is kept');
-  });
+  scenario(
+    'a refused upgrade is an ordinary response, and its upstream connection is not used again',
+    { manager },
+    async ({ proxy, upstream, client }) => {
+      client.send(UPGRADE);
+      const up = await upstream.accepts();
+      await up.receivesHead();
+      up.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno');
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 /);
+      await client.receives('no');
+      await up.receivesAll();
+      await eventually(() => proxy.stat('cluster.up.upstream_cx_active') === 0, 'the connection is kept');
+    },
+  );
 
   scenario('an offer of h2c is not passed on', { manager }, async ({ upstream, client }) => {
     client.send('GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAA\r\n\r\n');
@@ -101,17 +109,21 @@ for (const [engine, create] of engines()) {
     assert.match(await client.receivesHead(), /^HTTP\/1\.1 404 /);
   });
 
-  scenario('CONNECT with a route for it is a tunnel after 2xx, half-closes included', { routes: connectRoutes }, async ({ proxy, upstream, client }) => {
-    client.send('CONNECT b.example:443 HTTP/1.1\r\nhost: b.example:443\r\n\r\n');
-    const up = await upstream.accepts();
-    assert.match(await up.receivesHead(), /^CONNECT b\.example:443 HTTP\/1\.1\r\n/);
-    up.send('HTTP/1.1 200 OK\r\n\r\n');
-    assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 /);
-    client.send('ping').end();
-    await up.receives('ping');
-    await up.receivesFin();
-    up.send('pong').end();
-    assert.equal(await client.receivesAll(), 'pong');
-    await eventually(() => proxy.engine.connections === 0, 'a connection is left');
-  });
+  scenario(
+    'CONNECT with a route for it is a tunnel after 2xx, half-closes included',
+    { routes: connectRoutes },
+    async ({ proxy, upstream, client }) => {
+      client.send('CONNECT b.example:443 HTTP/1.1\r\nhost: b.example:443\r\n\r\n');
+      const up = await upstream.accepts();
+      assert.match(await up.receivesHead(), /^CONNECT b\.example:443 HTTP\/1\.1\r\n/);
+      up.send('HTTP/1.1 200 OK\r\n\r\n');
+      assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 /);
+      client.send('ping').end();
+      await up.receives('ping');
+      await up.receivesFin();
+      up.send('pong').end();
+      assert.equal(await client.receivesAll(), 'pong');
+      await eventually(() => proxy.engine.connections === 0, 'a connection is left');
+    },
+  );
 }

@@ -229,11 +229,11 @@ export class Upstream {
   }
 }
 
-/** Waits until `holds`, looking after every turn of the loop. Fails with `what`. */
-export async function eventually(holds: () => boolean, what: string, patienceMs = PATIENCE_MS): Promise<void> {
+/** Waits until `holds`, looking every few milliseconds. Fails with `what`. */
+export async function eventually(holds: () => boolean, what: string | (() => string), patienceMs = PATIENCE_MS): Promise<void> {
   const deadline = performance.now() + patienceMs;
   while (!holds()) {
-    assert.ok(performance.now() < deadline, what);
+    if (performance.now() >= deadline) assert.fail(typeof what === 'string' ? what : what());
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

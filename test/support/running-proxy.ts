@@ -78,7 +78,14 @@ const indent = (text: string, by: number) =>
     .join('\n');
 
 /** A bootstrap with one HTTP listener `web` and a cluster `up`. */
-export const httpConfig = ({ routes = '- match: { prefix: / }\n  route: { cluster: up }', manager = '', cluster = '', upstreams, host = '', log }: RouteOptions): string => `
+export const httpConfig = ({
+  routes = '- match: { prefix: / }\n  route: { cluster: up }',
+  manager = '',
+  cluster = '',
+  upstreams,
+  host = '',
+  log,
+}: RouteOptions): string => `
 static_resources:
   listeners:
   - name: web

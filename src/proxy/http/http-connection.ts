@@ -12,7 +12,7 @@ import type { CloseReason, ConnectionHandler, ConnectionInfo, FramingFault } fro
 import { FORWARD } from '../../network/engine.js';
 import type { Edits } from '../../protocol/edits.js';
 import { Head } from '../../protocol/head.js';
-import { EDIT_FLAG, HEAD, HEAD_FLAG } from '../../protocol/head-layout.js';
+import { EDIT_FLAG, HEAD, HEAD_FLAG, KNOWN_ID } from '../../protocol/head-layout.js';
 import type { Http1Pool, PooledConnection, UpstreamUser } from '../../stream/http1-pool.js';
 import type { TimerOwner } from '../../stream/timers.js';
 import type { LogRecord } from '../access-log/access-log.js';
@@ -30,6 +30,21 @@ import { isPlainPath, normalizePath } from './path.js';
 import { findOrigin, type Origin, sanitize, stripPort } from './request-head.js';
 
 const PHASE = { IDLE: 0, WAITING: 1, BACKOFF: 2, SENT: 3, RESPONDING: 4, TUNNEL: 5 } as const;
+/** Numbers of the well-known names that are looked at in every message. */
+const LINE = {
+  DATE: KNOWN_ID.date,
+  HOST: KNOWN_ID.host,
+  SERVER: KNOWN_ID.server,
+  X_ENVOY_ATTEMPT_COUNT: KNOWN_ID['x-envoy-attempt-count'],
+  X_ENVOY_EXPECTED_RQ_TIMEOUT_MS: KNOWN_ID['x-envoy-expected-rq-timeout-ms'],
+  X_ENVOY_INTERNAL: KNOWN_ID['x-envoy-internal'],
+  X_ENVOY_ORIGINAL_PATH: KNOWN_ID['x-envoy-original-path'],
+  X_ENVOY_UPSTREAM_SERVICE_TIME: KNOWN_ID['x-envoy-upstream-service-time'],
+  X_FORWARDED_FOR: KNOWN_ID['x-forwarded-for'],
+  X_FORWARDED_HOST: KNOWN_ID['x-forwarded-host'],
+  X_FORWARDED_PROTO: KNOWN_ID['x-forwarded-proto'],
+  X_REQUEST_ID: KNOWN_ID['x-request-id'],
+} as const;
 const NEVER = Number.POSITIVE_INFINITY;
 /** Sends of one request to connections that turn out to be gone, before it fails. */
 const MAX_STALE_SENDS = 3;
@@ -171,14 +186,14 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
     if (config.streamIdleTimeoutMs > 0) this.#watchIdle(config.streamIdleTimeoutMs, now);
 
     if (!this.#readTarget(head)) return;
-    if (manager.needsAddress || config.xffTrustedHops > 0 || head.knownIndex('x-forwarded-for') >= 0) {
+    if (manager.needsAddress || config.xffTrustedHops > 0 || head.lineOf(LINE.X_FORWARDED_FOR) >= 0) {
       findOrigin(head, config, this.info?.remote, this.#origin);
     } else {
       this.#origin.internal = false;
       this.#origin.edge = false;
       this.#origin.remote = undefined;
     }
-    if (config.generateRequestId && (head.knownIndex('x-request-id') < 0 || (this.#origin.edge && !config.preserveExternalRequestId))) {
+    if (config.generateRequestId && (head.lineOf(LINE.X_REQUEST_ID) < 0 || (this.#origin.edge && !config.preserveExternalRequestId))) {
       this.#context.requestIds.next();
       this.#madeRequestId = true;
       // The line is the worker's: kept as text only where it is needed after this callback.
@@ -958,32 +973,33 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
     if (path !== undefined && path !== this.#path) edits.target(path);
     else if (this.#pathChanged) edits.target(this.#path);
     const isRewritten = path !== undefined && path !== this.#path;
-    const hostIndex = head.knownIndex('host');
+    const hostIndex = head.lineOf(LINE.HOST);
     const host = this.#forwardedHost(action, head);
     if (host !== undefined && hostIndex >= 0) edits.replace(hostIndex, host);
     sanitize(head, origin, edits);
     if ((flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0 && !config.proxy100Continue) dropAll(head, edits, 'expect');
-    const requestIdIndex = head.knownIndex('x-request-id');
+    const requestIdIndex = head.lineOf(LINE.X_REQUEST_ID);
     if (this.#madeRequestId && requestIdIndex >= 0) edits.replace(requestIdIndex, this.#requestIdText());
     const serial = this.#attempts;
-    const attemptIndex = head.knownIndex('x-envoy-attempt-count');
+    const attemptIndex = head.lineOf(LINE.X_ENVOY_ATTEMPT_COUNT);
     if (action.includeAttemptCount && attemptIndex >= 0) edits.replace(attemptIndex, `${serial}`);
-    const protoIndex = head.knownIndex('x-forwarded-proto');
+    const protoIndex = head.lineOf(LINE.X_FORWARDED_PROTO);
     if (protoIndex >= 0 && config.useRemoteAddress && config.xffTrustedHops === 0) edits.replace(protoIndex, 'http');
-    const forIndex = head.knownIndex('x-forwarded-for');
+    const forIndex = head.lineOf(LINE.X_FORWARDED_FOR);
     const forwardedFor = this.#forwardedFor();
     if (forwardedFor !== '' && forIndex >= 0) {
       edits.replace(forIndex, `${head.getAll('x-forwarded-for')},${forwardedFor}`);
-      for (let index = head.indexOf('x-forwarded-for', forIndex + 1); index >= 0; index = head.indexOf('x-forwarded-for', index + 1)) edits.drop(index);
+      for (let index = head.indexOf('x-forwarded-for', forIndex + 1); index >= 0; index = head.indexOf('x-forwarded-for', index + 1))
+        edits.drop(index);
     }
-    const originalIndex = head.knownIndex('x-envoy-original-path');
+    const originalIndex = head.lineOf(LINE.X_ENVOY_ORIGINAL_PATH);
     if (isRewritten && !config.suppressEnvoyHeaders && originalIndex >= 0) edits.drop(originalIndex);
-    const forwardedHostIndex = head.knownIndex('x-forwarded-host');
+    const forwardedHostIndex = head.lineOf(LINE.X_FORWARDED_HOST);
     const forwardsHost = action.appendForwardedHost && host !== undefined;
     if (forwardsHost && forwardedHostIndex >= 0) edits.replace(forwardedHostIndex, `${head.getAll('x-forwarded-host')},${this.#host}`);
-    const internalIndex = head.knownIndex('x-envoy-internal');
+    const internalIndex = head.lineOf(LINE.X_ENVOY_INTERNAL);
     if (origin.internal && internalIndex >= 0) edits.replace(internalIndex, 'true');
-    const expectedIndex = head.knownIndex('x-envoy-expected-rq-timeout-ms');
+    const expectedIndex = head.lineOf(LINE.X_ENVOY_EXPECTED_RQ_TIMEOUT_MS);
     if (origin.internal && expectedIndex >= 0) edits.drop(expectedIndex);
     if (record !== undefined) {
       choiceHeaders?.change(head, edits, record);
@@ -1069,20 +1085,20 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
     const choiceHeaders = this.#choice?.responseHeaders;
     const record = routeHeaders !== undefined || choiceHeaders !== undefined ? this.#currentRecord() : undefined;
     edits.reset();
-    const serverIndex = head.knownIndex('server');
+    const serverIndex = head.lineOf(LINE.SERVER);
     if (serverIndex >= 0 && config.serverHeader === 'OVERWRITE') edits.replace(serverIndex, config.serverName);
-    const serviceIndex = head.knownIndex('x-envoy-upstream-service-time');
+    const serviceIndex = head.lineOf(LINE.X_ENVOY_UPSTREAM_SERVICE_TIME);
     const serviceMs = Math.max(0, Math.floor(now - Math.max(this.#requestEnd, this.#upstreamStart)));
     if (serviceIndex >= 0 && !config.suppressEnvoyHeaders) edits.replace(serviceIndex, `${serviceMs}`);
-    const attemptIndex = head.knownIndex('x-envoy-attempt-count');
+    const attemptIndex = head.lineOf(LINE.X_ENVOY_ATTEMPT_COUNT);
     if (action.includeAttemptCountInResponse && attemptIndex >= 0) edits.replace(attemptIndex, `${this.#attempts}`);
-    const requestIdIndex = config.alwaysSetRequestIdInResponse ? head.knownIndex('x-request-id') : -1;
+    const requestIdIndex = config.alwaysSetRequestIdInResponse ? head.lineOf(LINE.X_REQUEST_ID) : -1;
     if (requestIdIndex >= 0 && this.#requestId !== '') edits.replace(requestIdIndex, this.#requestId);
     if (record !== undefined) {
       choiceHeaders?.change(head, edits, record);
       routeHeaders?.change(head, edits, record);
     }
-    if (head.knownIndex('date') < 0) edits.appendBytes(date.at(now));
+    if (head.lineOf(LINE.DATE) < 0) edits.appendBytes(date.at(now));
     if (serverIndex < 0 && config.serverHeader !== 'PASS_THROUGH') edits.appendBytes(manager.serverLine);
     if (serviceIndex < 0 && !config.suppressEnvoyHeaders) edits.appendBytes(lines.serviceTime(serviceMs));
     if (action.includeAttemptCountInResponse && attemptIndex < 0) edits.append('x-envoy-attempt-count', `${this.#attempts}`);

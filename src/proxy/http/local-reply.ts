@@ -15,7 +15,9 @@ export const BODY = {
 
 /** `upstream connect error or disconnect/reset before headers. reset reason: ...`. */
 export const resetBody = (reason: string, transport = ''): Uint8Array =>
-  text(`upstream connect error or disconnect/reset before headers. reset reason: ${reason}${transport === '' ? '' : `, transport failure reason: ${transport}`}`);
+  text(
+    `upstream connect error or disconnect/reset before headers. reset reason: ${reason}${transport === '' ? '' : `, transport failure reason: ${transport}`}`,
+  );
 
 const ERRNO_TEXT: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Connection_refused',

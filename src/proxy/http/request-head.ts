@@ -17,7 +17,13 @@ const INTERNAL_NAMES: readonly KnownName[] = [
   'x-envoy-retriable-status-codes',
   'x-envoy-hedge-on-per-try-timeout',
 ];
-const INTERNAL_OTHERS = ['x-envoy-force-trace', 'x-envoy-ip-tags', 'x-envoy-original-url', 'x-envoy-retriable-header-names', 'x-envoy-retry-grpc-on'] as const;
+const INTERNAL_OTHERS = [
+  'x-envoy-force-trace',
+  'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'x-envoy-retriable-header-names',
+  'x-envoy-retry-grpc-on',
+] as const;
 /** And those that the edge takes off on top. */
 const EDGE_NAMES: readonly KnownName[] = ['x-envoy-decorator-operation'];
 const EDGE_OTHERS = ['x-envoy-downstream-service-cluster', 'x-envoy-downstream-service-node', 'x-envoy-external-address'] as const;

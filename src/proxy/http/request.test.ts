@@ -30,7 +30,12 @@ test('slashes are merged only where that is asked for', () => {
 test('escaped slashes are kept, refused, forwarded or redirected, as configured', () => {
   const kinds = ['KEEP_UNCHANGED', 'REJECT_REQUEST', 'UNESCAPE_AND_FORWARD', 'UNESCAPE_AND_REDIRECT'] as const;
   const results = kinds.map((escapedSlashes) => normalizePath('/a%2Fb%5cc', { ...rules, escapedSlashes }));
-  assert.deepEqual(results, [{ kind: 'path', path: '/a%2Fb%5Cc' }, { kind: 'reject' }, { kind: 'path', path: '/a/b/c' }, { kind: 'redirect', path: '/a/b/c' }]);
+  assert.deepEqual(results, [
+    { kind: 'path', path: '/a%2Fb%5Cc' },
+    { kind: 'reject' },
+    { kind: 'path', path: '/a/b/c' },
+    { kind: 'redirect', path: '/a/b/c' },
+  ]);
 });
 test('a path that no rule can change is seen at once', () => {
   for (const path of ['/', '/a/b.c', '/a?x=%2f//']) assert.equal(isPlainPath(path), true, path);
@@ -48,7 +53,8 @@ test('the port of a host is stripped as configured', () => {
 });
 
 test('private and loopback addresses are internal', () => {
-  for (const ip of ['10.1.2.3', '172.16.0.1', '172.31.255.1', '192.168.0.1', '127.0.0.1', '::1', 'fd00::1', '::ffff:10.0.0.1']) assert.equal(isInternalAddress(ip), true, ip);
+  for (const ip of ['10.1.2.3', '172.16.0.1', '172.31.255.1', '192.168.0.1', '127.0.0.1', '::1', 'fd00::1', '::ffff:10.0.0.1'])
+    assert.equal(isInternalAddress(ip), true, ip);
   for (const ip of ['8.8.8.8', '172.32.0.1', '100.64.0.1', '2001:db8::1', '127.0.0.2']) assert.equal(isInternalAddress(ip), false, ip);
 });
 test('the address that trusted hops vouch for is counted from the end', () => {

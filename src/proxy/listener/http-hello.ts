@@ -13,9 +13,9 @@ export function readHttpHello(bytes: Uint8Array): 'http/1.0' | 'http/1.1' | 'h2c
   const end = text.indexOf('\n');
   if (end < 0) {
     // A method is a token of upper-case letters in all that is used; anything else cannot become a request line.
-    const isStart = /^[A-Z][A-Z-]{0,31}(?: [^\0-\x1f\x7f]*)?\r?$/.test(text);
+    const isStart = /^[A-Z][A-Z-]{0,31}(?: [ -~\u0080-\u00ff]*)?\r?$/.test(text);
     return isStart && text.length < MAX_LINE_BYTES ? 'more' : undefined;
   }
-  const version = /^[A-Z][A-Z-]{0,31} [^\0-\x20\x7f]+ HTTP\/1\.([01])\r?$/.exec(text.slice(0, end))?.[1];
+  const version = /^[A-Z][A-Z-]{0,31} [!-~\u0080-\u00ff]+ HTTP\/1\.([01])\r?$/.exec(text.slice(0, end))?.[1];
   return version === undefined ? undefined : version === '1' ? 'http/1.1' : 'http/1.0';
 }

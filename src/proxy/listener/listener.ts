@@ -93,7 +93,11 @@ export class ActiveListener implements ConnectionHome, TcpHome {
     this.#stats = new ListenerStats(context, config);
     this.#chains = this.#makeChains(config);
     // A socket keeps its profile and outlives configurations: connections begin as inspected ones and become what their chain says.
-    this.#inspectProfile = context.profiles.get({ framing: 'inspect', side: 'downstream', bufferLimitBytes: Math.max(config.bufferLimitBytes, MAX_CLIENT_HELLO_BYTES) });
+    this.#inspectProfile = context.profiles.get({
+      framing: 'inspect',
+      side: 'downstream',
+      bufferLimitBytes: Math.max(config.bufferLimitBytes, MAX_CLIENT_HELLO_BYTES),
+    });
   }
 
   get config(): ListenerConfig {

@@ -59,7 +59,8 @@ function readHello(hello: Uint8Array): ClientHello | undefined {
       const type = view.getUint16(at);
       const length = view.getUint16(at + 2);
       const body = hello.subarray(at + 4, at + 4 + length);
-      if (type === SERVER_NAME && body.length > 5 && body[2] === 0) serverName = latin1(body.subarray(5, 5 + ((body[3] << 8) | body[4]))).toLowerCase();
+      if (type === SERVER_NAME && body.length > 5 && body[2] === 0)
+        serverName = latin1(body.subarray(5, 5 + ((body[3] << 8) | body[4]))).toLowerCase();
       else if (type === ALPN) applicationProtocols = protocolNames(body);
       at += 4 + length;
     }

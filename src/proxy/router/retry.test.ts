@@ -73,7 +73,8 @@ for (const [name, on, kinds] of [
 ] as const) {
   test(`${name} after an attempt without a response`, () => {
     const state = begun(on);
-    for (const kind of ['connect', 'reset', 'timeout', 'unsent'] as const) assert.equal(state.wantsAfter(kind), (kinds as readonly string[]).includes(kind), kind);
+    for (const kind of ['connect', 'reset', 'timeout', 'unsent'] as const)
+      assert.equal(state.wantsAfter(kind), (kinds as readonly string[]).includes(kind), kind);
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Head } from '../../protocol/head.js';
-import { type RetryPolicy, RETRY_ON } from '../runtime.js';
+import { RETRY_ON, type RetryPolicy } from '../runtime.js';
 
 /** Bits of `x-envoy-retry-on`; unknown words are ignored (Envoy, "Router: HTTP headers"). */
 const WORDS: ReadonlyMap<string, number> = new Map([
