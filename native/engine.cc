@@ -693,6 +693,7 @@ void Engine::body_done(Connection& from, bool announce, size_t unread) {
     from.rx_to = kNoHandle;
     if (!from.is_downstream()) exchange_done(*to);
   }
+  moved_bytes_ = from.message_bytes;
   int flags = kForwardDone;
   if (from.is_downstream()) {
     if (from.tx == Tx::kDone) exchange_done(from);
@@ -769,6 +770,7 @@ int Engine::forward_request(Connection& from, Connection& to, const EditsRef& ed
     put_body(to, from.retained->body, framing);
     if (to.ended) return kForwardStale;
     if (from.rx == Rx::kDone) {
+      moved_bytes_ = from.message_bytes;
       if (framing == BodyFraming::kChunked) {
         head_out_.clear();
         http1::write_last_chunk(from.body.trailers(), head_out_);

@@ -104,6 +104,8 @@ class Engine {
   /// Word of the arena where the table of the connection's head starts; -1: no head.
   [[nodiscard]] int32_t head(Handle handle);
   [[nodiscard]] int forward(Handle from, Handle to, const EditsRef& edits);
+  /// Body bytes of the message that the last `forward` answered DONE for.
+  [[nodiscard]] uint64_t moved_bytes() const noexcept { return moved_bytes_; }
   [[nodiscard]] bool reply(Handle handle, const EditsRef& edits, std::span<const uint8_t> body);
   void release_body(Handle handle);
   [[nodiscard]] bool can_replay(Handle handle) const;
@@ -219,6 +221,7 @@ class Engine {
   std::vector<const char*> fault_names_;
   TimerWheel wheel_;
   size_t open_ = 0;
+  uint64_t moved_bytes_ = 0;
 };
 
 }  // namespace sluice

@@ -225,7 +225,10 @@ napi_value Forward(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   const int32_t from = call.i32(0);
   const int32_t to = call.i32(1);
-  return from_int(env, call.ok() ? call.engine().forward(from, to, call.host().edits()) : kForwardStale);
+  if (!call.ok()) return from_int(env, kForwardStale);
+  const int result = call.engine().forward(from, to, call.host().edits());
+  call.host().clock()[4] = static_cast<double>(call.engine().moved_bytes());
+  return from_int(env, result);
 }
 napi_value Reply(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
@@ -452,7 +455,7 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   const auto arena = info[0].As<Napi::Uint8Array>();
   const auto events = info[1].As<Napi::Int32Array>();
   const auto clock = info[2].As<Napi::Float64Array>();
-  if (arena.ElementLength() < 65536 || events.ElementLength() < Engine::kMaxEvents * 6 || clock.ElementLength() < 4) {
+  if (arena.ElementLength() < 65536 || events.ElementLength() < Engine::kMaxEvents * 6 || clock.ElementLength() < 5) {
     Napi::RangeError::New(env, "sluice: createEngine: a buffer is too small").ThrowAsJavaScriptException();
     return env.Undefined();
   }

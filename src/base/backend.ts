@@ -1,6 +1,6 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** What the addon exports; the parts that use it say what each function takes. */
@@ -36,7 +36,8 @@ export function loadAddon(): Addon {
  * Throws RangeError for any other word.
  */
 export function selectBackend(wanted: string = process.env.SLUICE_BACKEND ?? 'auto', load: () => Addon = loadAddon): Backend {
-  if (wanted !== 'auto' && wanted !== 'native' && wanted !== 'fallback') throw new RangeError(`SLUICE_BACKEND=${wanted}: use auto, native or fallback`);
+  if (wanted !== 'auto' && wanted !== 'native' && wanted !== 'fallback')
+    throw new RangeError(`SLUICE_BACKEND=${wanted}: use auto, native or fallback`);
   if (wanted === 'fallback') return { addon: undefined, reason: 'asked for' };
   try {
     return { addon: load(), reason: 'loaded' };

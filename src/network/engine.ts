@@ -195,6 +195,8 @@ export interface Engine {
    * A final response to a request that is not complete yet says `connection: close` downstream.
    */
   forward(from: number, to: number, edits: Edits): number;
+  /** Body bytes of the message that the last `forward` answered DONE for. */
+  readonly movedBytes: number;
   /**
    * Answers the pending (or current) request of a downstream connection itself: `edits` has status and lines, `body` the body. The engine writes
    * content-length and connection, leaves the body out for HEAD, 204 and 304, throws the rest of the request body away within the linger bounds, and goes on to the next request or closes.

@@ -82,7 +82,8 @@ class SocketEngine implements Engine {
   readonly capabilities: EngineCapabilities = { originalDst: true, transparent: true, mark: true, reusePort: true };
   readonly #native: NativeEngine;
   readonly #events = new Int32Array(MAX_EVENTS * EVENT_WORDS);
-  readonly #clock = new Float64Array(4);
+  /** Now; received, sent and queued bytes of `traffic`; `movedBytes`. */
+  readonly #clock = new Float64Array(5);
   readonly #bytes: Uint8Array;
   readonly #head: Head;
   /** By the index part of the handle. */
@@ -204,7 +205,10 @@ class SocketEngine implements Engine {
     }
     this.#accepts.set(result, accept);
     const [localIp, localPort, localPath] = (this.#native.listenerAddress(result) ?? '').split('\n');
-    return { handle: result, address: localIp === '' || localIp === undefined ? { path: localPort || localPath || path } : { ip: localIp, port: Number(localPort) } };
+    return {
+      handle: result,
+      address: localIp === '' || localIp === undefined ? { path: localPort || localPath || path } : { ip: localIp, port: Number(localPort) },
+    };
   }
 
   unlisten(listener: number): void {
@@ -238,6 +242,9 @@ class SocketEngine implements Engine {
     return base < 0 ? undefined : new Head(this.#bytes, this.#head.ints, base);
   }
 
+  get movedBytes(): number {
+    return this.#clock[4];
+  }
   forward(from: number, to: number, edits: Edits): number {
     if (edits !== this.#edits) this.#bind(edits);
     return this.#native.forward(from, to);

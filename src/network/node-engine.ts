@@ -83,6 +83,7 @@ class NodeEngine implements Engine {
   #open = 0;
   #now = performance.now();
   #events: QueuedEvent[] = [];
+  #movedBytes = 0;
   readonly #ready: NodeConnection[] = [];
   readonly #dirty: NodeConnection[] = [];
   #draining = false;
@@ -562,6 +563,7 @@ class NodeEngine implements Engine {
       this.#touch(from);
       flags |= FORWARD.REUSABLE;
     }
+    this.#movedBytes = from.messageBytes;
     if (announce && !thrownAway) this.#emit(EVENT.END, from, from.messageBytes, flags);
   }
 
@@ -599,6 +601,9 @@ class NodeEngine implements Engine {
     return connection.rx === RX.PENDING ? connection.head : connection.retained?.head;
   }
 
+  get movedBytes(): number {
+    return this.#movedBytes;
+  }
   forward(fromHandle: number, toHandle: number, edits: Edits): number {
     const from = this.#find(fromHandle);
     const to = this.#find(toHandle);
@@ -636,6 +641,7 @@ class NodeEngine implements Engine {
     if (again && retained !== undefined) {
       for (const chunk of retained.chunks) this.#putBody(to, chunk);
       if (from.rx === RX.DONE) {
+        this.#movedBytes = from.messageBytes;
         this.#putEnd(to, retained.trailers);
         from.sink = undefined;
         return FORWARD.DONE;

@@ -221,7 +221,12 @@ export interface ClusterConfig {
   readonly discovery: 'STATIC' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'ORIGINAL_DST' | 'EDS';
   /** Endpoints as configured; for DNS types host names that `control/` resolves. */
   readonly endpoints: readonly EndpointConfig[];
-  readonly dns: { readonly refreshMs: number; readonly respectTtl: boolean; readonly family: 'AUTO' | 'V4_ONLY' | 'V6_ONLY' | 'V4_PREFERRED' | 'ALL'; readonly failureRefreshMs: number };
+  readonly dns: {
+    readonly refreshMs: number;
+    readonly respectTtl: boolean;
+    readonly family: 'AUTO' | 'V4_ONLY' | 'V6_ONLY' | 'V4_PREFERRED' | 'ALL';
+    readonly failureRefreshMs: number;
+  };
   readonly connectTimeoutMs: number;
   readonly lb: 'ROUND_ROBIN' | 'LEAST_REQUEST' | 'RANDOM' | 'CLUSTER_PROVIDED';
   /** Draws of LEAST_REQUEST. Default 2. */

@@ -39,6 +39,8 @@ interface Exchange {
   /** The response's final head has been forwarded. */
   answered: boolean;
   isTunnel: boolean;
+  /** Between two requests. */
+  isIdle: boolean;
   triesLeft: number;
 }
 
@@ -118,11 +120,20 @@ export class MiniProxy {
   #send(down: number, head: Head): void {
     let exchange = this.#byDown.get(down);
     if (exchange === undefined) {
-      exchange = { down, up: this.#connect(), isConnect: false, answered: false, isTunnel: false, triesLeft: this.#options.retries ?? 0 };
+      exchange = {
+        down,
+        up: this.#connect(),
+        isConnect: false,
+        answered: false,
+        isTunnel: false,
+        isIdle: false,
+        triesLeft: this.#options.retries ?? 0,
+      };
       this.#byDown.set(down, exchange);
       this.#byUp.set(exchange.up, exchange);
     }
     exchange.answered = false;
+    exchange.isIdle = false;
     exchange.isConnect = (head.flags & HEAD_FLAG.CONNECT) !== 0;
     this.#forwardRequest(exchange, head);
   }
@@ -181,6 +192,10 @@ export class MiniProxy {
       if (exchange === undefined) return;
       this.#byUp.delete(up);
       if (exchange.isTunnel && reason === 'remote') return;
+      if (exchange.isIdle) {
+        this.#byDown.delete(exchange.down);
+        return;
+      }
       if (exchange.triesLeft > 0 && this.engine.canReplay(exchange.down)) {
         exchange.triesLeft--;
         exchange.up = this.#connect();
@@ -196,6 +211,7 @@ export class MiniProxy {
   };
 
   #responseDone(exchange: Exchange, flags: number): void {
+    exchange.isIdle = true;
     if ((flags & FORWARD.REUSABLE) === 0) this.#forget(exchange, 'now');
   }
   #forget(exchange: Exchange, how: 'now' | 'reset'): void {

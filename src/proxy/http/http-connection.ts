@@ -93,8 +93,6 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
   #requestDone = false;
   #requestBytes = 0;
   #responseBytes = 0;
-  #requestLength = 0;
-  #responseLength = 0;
   #status = 0;
   #details = '';
   #responseFlags = 0;
@@ -319,7 +317,6 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
     this.#requestDone = head === undefined || (flags & HEAD_FLAG.END) !== 0;
     this.#requestBytes = 0;
     this.#responseBytes = 0;
-    this.#requestLength = head === undefined ? 0 : head.contentLength;
     this.#quietBytes = this.#received + this.#sent + (head === undefined ? 0 : head.wireBytes);
     this.#status = 0;
     this.#details = '';
@@ -506,7 +503,7 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
       return;
     }
     if ((result & FORWARD.DONE) !== 0 && !this.#requestDone) {
-      if (this.#requestLength > 0) this.#requestBytes = this.#requestLength;
+      this.#requestBytes = engine.movedBytes;
       this.#requestIsDone(now);
     }
     if (this.#retry.perTryTimeoutMs > 0) {
@@ -564,7 +561,6 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
     this.#status = status;
     this.#details = 'via_upstream';
     this.#hostAnswered(status);
-    this.#responseLength = head.contentLength;
     if (manager.wantsResponseHead) (this.#record as LogRecord).responseHead = head.retain();
     const isConnect = (this.#flags & HEAD_FLAG.CONNECT) !== 0;
     const tunnels = status === 101 || (isConnect && status < 300);
@@ -585,8 +581,7 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, TimerOwn
       return;
     }
     if ((result & FORWARD.DONE) !== 0) {
-      const isBodiless = (this.#flags & HEAD_FLAG.HEAD_METHOD) !== 0 || (head.flags & HEAD_FLAG.END) !== 0;
-      if (!isBodiless && this.#responseLength > 0) this.#responseBytes = this.#responseLength;
+      this.#responseBytes = engine.movedBytes;
       this.#responseIsDone(connection, result);
     }
   }
