@@ -701,6 +701,7 @@ void Engine::body_done(Connection& from, bool announce, size_t unread) {
     from.rx = Rx::kIdle;
     from.tx = Tx::kIdle;
     touch(from);
+    if (from.readable) enqueue(from);  // a FIN that came with the response is seen before the next request goes out
     flags |= kForwardReusable;
   }
   if (announce && !thrown_away) {

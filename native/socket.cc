@@ -153,7 +153,9 @@ Fd start_connect(const SocketAddress& address, const SocketAddress* source, cons
   apply(fd.get(), address.family(), options, fault);
   if (fault.error == 0 && source != nullptr) {
     // The port is chosen at connect, so that one source address can hold more connections than there are ports.
-    set_option(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT", fault);
+    // Not everywhere (Linux before 4.2, user-mode emulation): without it there are only fewer such connections.
+    SocketFault ignored;
+    set_option(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT", ignored);
     if (fault.error == 0 && bind(fd.get(), source->get(), source->length) != 0) fault = {"bind", errno};
   }
   if (fault.error == 0 && connect(fd.get(), address.get(), address.length) != 0 && errno != EINPROGRESS) fault = {"connect", errno};

@@ -9,8 +9,8 @@
  *                         ^--- 1xx ----'
  *   raw          INSPECT -> RAW -> EOF
  * ```
- * A batch is what one read of one socket sets off: events are queued and delivered one after the other, then the connections that have become ready are run,
- * until nothing is left; then every connection with output writes once.
+ * A batch is what one read of one socket sets off, in rounds: events are delivered one after the other, then every connection with output writes once, then
+ * the connections that have become ready are run, until nothing is left.
  */
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -299,16 +299,17 @@ class NodeEngine implements Engine {
           }
           continue;
         }
-        const ready = this.#ready.pop();
-        if (ready !== undefined) {
-          ready.ready = false;
-          this.#run(ready);
+        // First what is ready to leave: running a connection may end it, and its last answer should be out by then.
+        const dirty = this.#dirty.pop();
+        if (dirty !== undefined) {
+          dirty.dirty = false;
+          this.#flush(dirty);
           continue;
         }
-        const dirty = this.#dirty.pop();
-        if (dirty === undefined) break;
-        dirty.dirty = false;
-        this.#flush(dirty);
+        const ready = this.#ready.pop();
+        if (ready === undefined) break;
+        ready.ready = false;
+        this.#run(ready);
       }
       whole = true;
     } finally {
@@ -421,7 +422,7 @@ class NodeEngine implements Engine {
       case RX.BODY:
         // A body until close ends here, and the pump has seen it; whatever is still open was cut short.
         this.#pump(connection, true);
-        if (connection.rx === RX.BODY && !connection.finished && !this.#isStuck(connection)) this.#finish(connection, 'truncated', '');
+        if (connection.rx === RX.BODY && !connection.finished && !this.#isStuck(connection)) this.#finishFlushed(connection, 'truncated');
         return;
       case RX.RAW:
         if (connection.sink === undefined) return;
