@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
 
-/** Longest wait of any expectation: what takes longer fails, with what had come until then. */
 /** How long a peer waits for what must come; emulated machines get more (test/platforms.mjs). */
 const PATIENCE_MS = 4000 * Number(process.env.SLUICE_TEST_SLOWNESS ?? 1);
 
