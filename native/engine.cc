@@ -30,6 +30,10 @@ constexpr size_t kScratchBytes = 128 * 1024;
 constexpr size_t kDirectBytes = 8 * 1024;
 /// How long the last output of a closing connection may make no progress.
 constexpr double kFlushMs = 30'000;
+/// How long nothing is accepted after an accept failed for want of descriptors or memory.
+constexpr double kAcceptRetryMs = 100;
+/// EPOLLPRI: a read stops at urgent data, so that it may be short although more has come.
+constexpr uint32_t kConnectionEvents = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 constexpr size_t kInspectBytes = 64 * 1024;
 /// What one connection may read in one turn before the others have theirs.
 constexpr size_t kReadBudget = 1024 * 1024;
@@ -43,6 +47,7 @@ constexpr uint8_t kTimerConnect = 1;
 constexpr uint8_t kTimerIdle = 2;
 constexpr uint8_t kTimerHead = 3;
 constexpr uint8_t kTimerLinger = 4;
+constexpr uint8_t kTimerDiscard = 5;  ///< an answered request whose body is still thrown away
 
 /// What a connection's input is at.
 enum class Rx : uint8_t {
@@ -97,6 +102,7 @@ struct Engine::Connection : TimerNode {
   bool readable = false;
   bool writable = true;
   bool hup = false;           ///< FIN was announced: a short read does not mean that nothing more comes
+  bool urgent = false;        ///< urgent data has come: neither does it then
   bool eof = false;
   bool read_blocked = false;  ///< the other side's output is above its watermark
   bool paused = false;
@@ -126,10 +132,13 @@ struct Engine::Connection : TimerNode {
   uint64_t sent = 0;
   uint64_t message_bytes = 0;
   uint64_t linger_left = 0;
+  int write_error = 0;  ///< nothing more can be written, but what the peer had sent may still be there to read
   size_t peeked = 0;  ///< bytes of an inspected connection that were shown
   double idle_ms = 0;
 
   [[nodiscard]] bool is_downstream() const noexcept { return profile->side == Side::kDownstream; }
+  /// An upstream that was asked, and whose response has not been taken whole: what it has sent counts, even before a reset.
+  [[nodiscard]] bool is_answering() const noexcept { return !is_downstream() && (rx == Rx::kHead || rx == Rx::kPending || rx == Rx::kBody); }
   /// Where the head's table points into.
   [[nodiscard]] const uint8_t* head_base() const noexcept { return rx == Rx::kPending ? in.data() : retained->head.data(); }
 };
@@ -139,8 +148,25 @@ struct Engine::Listener {
   Handle handle = kNoHandle;
   const Profile* profile = nullptr;
   bool original_dst = false;
+  bool held = false;  ///< not watched until `accept_retry_`
   int max_accepts = 64;
 };
+
+namespace {
+void add_to(double* counter, uint64_t bytes) noexcept {
+  if (counter != nullptr) *counter += static_cast<double>(bytes);
+}
+}  // namespace
+
+void Engine::count_received(Connection& connection, size_t bytes) noexcept {
+  connection.received += bytes;
+  add_to(connection.profile->wire_received, bytes);
+}
+
+void Engine::count_sent(Connection& connection, size_t bytes) noexcept {
+  connection.sent += bytes;
+  add_to(connection.profile->wire_sent, bytes);
+}
 
 // ---- life ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -301,7 +327,10 @@ void Engine::wake() {
       }
     }
     working_.clear();
-    wheel_.advance(now_ms_, [this](TimerNode& node) { on_timer(static_cast<Connection&>(node)); });
+    wheel_.advance(now_ms_, [this](TimerNode& node) {
+      if (&node == &accept_retry_) release_accepts();
+      else on_timer(static_cast<Connection&>(node));
+    });
     deliver();
     std::swap(dirty_, working_);
     for (const Handle handle : working_) {
@@ -321,8 +350,10 @@ void Engine::accept_some(Listener& listener) {
   for (int i = 0; i < listener.max_accepts && listener.fd.open(); i++) {
     Fd fd(accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd.open()) {
-      // ECONNABORTED and the like concern one connection. Out of descriptors or memory: level-triggered epoll tries again in the next turn.
+      // ECONNABORTED and the like concern one connection. Out of descriptors or memory: the queue stays readable, and asking at once again would
+      // only spin.
       if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) hold_accepts(listener);
       return;
     }
     if (slots_.size() > kIndexMask && free_.empty()) return;
@@ -330,7 +361,7 @@ void Engine::accept_some(Listener& listener) {
     connection.rx = listener.profile->framing == FramingKind::kHttp1 ? Rx::kHead : listener.profile->framing == FramingKind::kInspect ? Rx::kInspect : Rx::kRaw;
     connection.original_dst = listener.original_dst;
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = kConnectionEvents;
     event.data.u64 = static_cast<uint32_t>(connection.handle);
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd.get(), &event) != 0) {
       connection.ended = true;
@@ -339,9 +370,29 @@ void Engine::accept_some(Listener& listener) {
       free_.push_back(static_cast<uint32_t>(connection.handle) & kIndexMask);
       return;
     }
-    if (connection.rx == Rx::kHead && listener.profile->head_ms > 0) arm(connection, kTimerHead, listener.profile->head_ms);
-    else touch(connection);
+    touch(connection);
     emit(EventKind::kAccept, connection.handle, listener.handle);
+  }
+}
+
+void Engine::watch(const Listener& listener, bool wanted) {
+  epoll_event event{};
+  if (wanted) event.events = EPOLLIN;
+  event.data.u64 = kListenerTag | static_cast<uint32_t>(listener.handle - 1);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener.fd.get(), &event);
+}
+
+void Engine::hold_accepts(Listener& listener) {
+  listener.held = true;
+  watch(listener, false);
+  wheel_.start(accept_retry_, now_ms_, now_ms_ + kAcceptRetryMs);
+}
+
+void Engine::release_accepts() {
+  for (const auto& listener : listeners_) {
+    if (listener == nullptr || !listener->held) continue;
+    listener->held = false;
+    watch(*listener, true);
   }
 }
 
@@ -351,9 +402,10 @@ void Engine::on_ready(Connection& connection, uint32_t bits) {
     finish_connect(connection);
     if (connection.ended || connection.connecting) return;
   }
-  if ((bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.readable = true;
+  if ((bits & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.readable = true;
+  if ((bits & EPOLLPRI) != 0) connection.urgent = true;
   if ((bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.hup = true;
-  if ((bits & EPOLLERR) != 0 && !wants_input(connection)) {
+  if ((bits & EPOLLERR) != 0 && !wants_input(connection) && !connection.is_answering()) {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(connection.fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
@@ -388,9 +440,10 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
   if (connection.eof || connection.connecting || connection.paused || (connection.closing && connection.rx != Rx::kLinger)) return false;
   switch (connection.rx) {
     case Rx::kIdle:
-    case Rx::kHead:
     case Rx::kLinger:
       return true;
+    case Rx::kHead:
+      return !connection.read_blocked;
     case Rx::kBody:
       return !connection.held && !connection.read_blocked && (connection.rx_to != kNoHandle || connection.discard);
     case Rx::kRaw:
@@ -418,6 +471,10 @@ void Engine::run(Connection& connection) {
     if (!receive(connection)) break;
   }
   if (!connection.ended && connection.eof && eof_counts(connection)) on_eof(connection);
+  // Drained, and between two requests.
+  if (connection.close_after && connection.rx == Rx::kHead && connection.is_downstream() && connection.in.empty() && !connection.ended && !connection.closing) {
+    start_closing(connection);
+  }
 }
 
 /// One `recv`. False: nothing came.
@@ -430,6 +487,10 @@ bool Engine::receive(Connection& connection) {
   } while (got < 0 && errno == EINTR);
   if (got <= 0) {
     if (!streams && connection.in.empty()) connection.in.clear();
+    if (connection.write_error != 0) {
+      fail_io(connection, connection.write_error);
+      return false;
+    }
     if (got == 0) {
       connection.eof = true;
       connection.readable = false;
@@ -441,8 +502,8 @@ bool Engine::receive(Connection& connection) {
     return false;
   }
   const auto count = static_cast<size_t>(got);
-  connection.received += count;
-  if (count < room.size() && !connection.hup) connection.readable = false;
+  count_received(connection, count);
+  if (count < room.size() && !connection.hup && !connection.urgent) connection.readable = false;
   if (!streams) {
     connection.in.filled(count);
     consume(connection);
@@ -467,7 +528,7 @@ void Engine::consume(Connection& connection) {
   if (connection.ended || connection.paused || (connection.closing && connection.rx != Rx::kLinger)) return;
   switch (connection.rx) {
     case Rx::kHead:
-      if (!connection.in.empty()) read_head(connection);
+      if (!connection.in.empty() && !connection.read_blocked) read_head(connection);
       return;
     case Rx::kBody:
     case Rx::kRaw:
@@ -481,9 +542,13 @@ void Engine::consume(Connection& connection) {
       return;
     case Rx::kInspect:
       if (connection.peeked == connection.in.size() && connection.eof == connection.peeked_eof) return;
-      connection.peeked = connection.in.size();
-      connection.peeked_eof = connection.eof;
-      if (arena_fits(connection.in.size() + 4)) {
+      if (!arena_fits(connection.in.size() + 4)) {
+        enqueue(connection);  // shown in the next round, when this one's events have been delivered
+        return;
+      }
+      {
+        connection.peeked = connection.in.size();
+        connection.peeked_eof = connection.eof;
         const size_t where = arena_events_;
         std::memcpy(arena_.data() + where, connection.in.data(), connection.in.size());
         arena_events_ += (connection.in.size() + 3) & ~size_t{3};
@@ -578,8 +643,8 @@ void Engine::read_head(Connection& connection) {
   switch (parser.parse(connection.in.bytes(), connection.profile->limits)) {
     case http1::Parsed::kMore:
       if (connection.is_downstream() && parser.started() && connection.timer_kind != kTimerHead) {
-        disarm(connection);
         if (connection.profile->head_ms > 0) arm(connection, kTimerHead, connection.profile->head_ms);
+        else touch(connection);
       }
       return;
     case http1::Parsed::kFault:
@@ -610,7 +675,9 @@ void Engine::fault(Connection& connection, const http1::Fault& fault, bool in_bo
 }
 
 void Engine::drop_head(Connection& connection) {
-  if (connection.parser != nullptr) parsers_.push_back(std::move(connection.parser));
+  if (connection.parser == nullptr) return;
+  if (parsers_.size() < BlockPool::kMaxFree) parsers_.push_back(std::move(connection.parser));
+  connection.parser.reset();
 }
 
 void Engine::drop_retained(Connection& connection) {
@@ -697,11 +764,11 @@ void Engine::body_done(Connection& from, bool announce, size_t unread) {
   int flags = kForwardDone;
   if (from.is_downstream()) {
     if (from.tx == Tx::kDone) exchange_done(from);
-  } else if (from.tx == Tx::kDone && from.keep_alive && !from.eof && !from.close_after && unread == 0) {
+  } else if (from.tx == Tx::kDone && from.keep_alive && !from.eof && !from.hup && from.write_error == 0 && !from.close_after && unread == 0) {
     from.rx = Rx::kIdle;
     from.tx = Tx::kIdle;
     touch(from);
-    if (from.readable) enqueue(from);  // a FIN that came with the response is seen before the next request goes out
+    if (from.readable) enqueue(from);  // bytes that nobody asked for are seen before the next request goes out
     flags |= kForwardReusable;
   }
   if (announce && !thrown_away) {
@@ -721,14 +788,21 @@ void Engine::exchange_done(Connection& connection) {
   connection.rx = Rx::kHead;
   connection.tx = Tx::kIdle;
   connection.message_bytes = 0;
+  disarm(connection);
   touch(connection);
-  if (!connection.in.empty() || connection.readable) enqueue(connection);
+  if (connection.out.size() > connection.profile->high_water) {
+    // A client that asks on and on and takes no answer: its next request is not read before its own output has shrunk.
+    connection.read_blocked = true;
+    connection.tx_from = connection.handle;
+  } else if (!connection.in.empty() || connection.readable) {
+    enqueue(connection);
+  }
 }
 
 int Engine::forward(Handle from_handle, Handle to_handle, const EditsRef& edits) {
   Connection* from = find(from_handle);
   Connection* to = find(to_handle);
-  if (from == nullptr || to == nullptr || from->parser == nullptr || to->closing || from->profile->framing != FramingKind::kHttp1 ||
+  if (from == nullptr || to == nullptr || from->parser == nullptr || from->closing || to->closing || from->profile->framing != FramingKind::kHttp1 ||
       to->profile->framing != FramingKind::kHttp1 || from->profile->side == to->profile->side) {
     return kForwardStale;
   }
@@ -814,6 +888,10 @@ int Engine::forward_response(Connection& from, Connection& to, const EditsRef& e
       http1::write_head(table, from.head_base(), edits.ints, edits.bytes.data(), how, head_out_);
       to.out.append(head_out_);
       mark_dirty(to);
+      if (to.out.size() > to.profile->high_water) {
+        from.read_blocked = true;
+        to.tx_from = from.handle;
+      }
     }
     from.in.consume(head_bytes);
     drop_head(from);
@@ -950,6 +1028,7 @@ void Engine::discard_body(Connection& connection) {
   if (left == 0 || left > connection.profile->linger_bytes || connection.expects_continue) {
     connection.close_after = true;
   } else {
+    if (connection.profile->linger_ms > 0) arm(connection, kTimerDiscard, connection.profile->linger_ms);
     enqueue(connection);
   }
 }
@@ -971,7 +1050,7 @@ void Engine::begin_tunnel(Connection& a, Connection& b) {
 void Engine::relay(Handle a, Handle b) {
   Connection* one = find(a);
   Connection* other = find(b);
-  if (one == nullptr || other == nullptr) return;
+  if (one == nullptr || other == nullptr || one == other || one->closing || other->closing) return;
   if (one->rx == Rx::kIdle) one->rx = Rx::kRaw;
   if (other->rx == Rx::kIdle) other->rx = Rx::kRaw;
   begin_tunnel(*one, *other);
@@ -994,11 +1073,12 @@ void Engine::adopt(Handle handle, int profile, size_t skip) {
   if (connection == nullptr || connection->rx != Rx::kInspect || profile < 0 || static_cast<size_t>(profile) >= profiles_.size()) return;
   connection->profile = &profiles_[static_cast<size_t>(profile)];
   connection->idle_ms = connection->profile->idle_ms;
+  // What came while it was looked at is its new owner's.
+  add_to(connection->profile->wire_received, connection->received);
   connection->in.consume(std::min(skip, connection->in.size()));
   connection->rx = connection->profile->framing == FramingKind::kHttp1 ? Rx::kHead : Rx::kRaw;
   disarm(*connection);
-  if (connection->rx == Rx::kHead && connection->profile->head_ms > 0) arm(*connection, kTimerHead, connection->profile->head_ms);
-  else touch(*connection);
+  touch(*connection);
   enqueue(*connection);
 }
 
@@ -1029,6 +1109,7 @@ void Engine::put_body(Connection& to, std::span<const uint8_t> data, BodyFraming
 
 /// Large pieces go out at once, together with what was queued before them and without a copy; small ones join the batch.
 void Engine::send_or_queue(Connection& to, std::span<const uint8_t> data) {
+  if (to.write_error != 0) return;
   if (data.size() < kDirectBytes || !to.writable || to.connecting) {
     to.out.append(data);
     mark_dirty(to);
@@ -1049,13 +1130,13 @@ void Engine::send_or_queue(Connection& to, std::span<const uint8_t> data) {
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) {
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      fail_io(to, errno);
+      fail_output(to, errno);
       return;
     }
     sent = 0;
   }
   auto gone = static_cast<size_t>(sent);
-  to.sent += gone;
+  count_sent(to, gone);
   if (gone < queued.size() + data.size()) to.writable = false;
   const size_t of_queue = std::min(gone, queued.size());
   const size_t of_data = gone - of_queue;
@@ -1065,19 +1146,20 @@ void Engine::send_or_queue(Connection& to, std::span<const uint8_t> data) {
 
 void Engine::flush(Connection& connection) {
   if (connection.connecting) return;
+  if (connection.write_error != 0) connection.out.clear();
   while (!connection.out.empty() && connection.writable) {
     const auto bytes = connection.out.bytes();
     const ssize_t sent = send(connection.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        fail_io(connection, errno);
+        fail_output(connection, errno);
         return;
       }
       connection.writable = false;
       break;
     }
-    connection.sent += static_cast<uint64_t>(sent);
+    count_sent(connection, static_cast<size_t>(sent));
     if (connection.closing) arm(connection, kTimerLinger, kFlushMs);
     if (static_cast<size_t>(sent) < bytes.size()) connection.writable = false;
     connection.out.consume(static_cast<size_t>(sent));
@@ -1123,8 +1205,7 @@ void Engine::drain(Handle handle) {
   Connection* connection = find(handle);
   if (connection == nullptr) return;
   connection->close_after = true;
-  const bool idle = connection->rx == Rx::kHead && connection->in.empty() && connection->tx == Tx::kIdle && connection->out.empty();
-  if (idle && connection->is_downstream()) finish(*connection, CloseReason::kLocal, 0);
+  if (connection->is_downstream()) enqueue(*connection);  // `run` ends it where it is idle, and first takes a request that has arrived
 }
 
 /// Nothing more is read; once the queue is out the connection lingers. A peer that takes nothing for `kFlushMs` is given up.
@@ -1138,7 +1219,7 @@ void Engine::start_closing(Connection& connection) {
 /// Everything is out: FIN, and the peer gets a while to take the answer before unread bytes would turn the close into a reset (RFC 9112 §9.6).
 void Engine::start_linger(Connection& connection) {
   if (connection.rx == Rx::kLinger) return;
-  const bool nothing_unread = (connection.rx == Rx::kDone || connection.rx == Rx::kEof || connection.rx == Rx::kHead) && connection.in.empty();
+  const bool nothing_unread = (connection.rx == Rx::kDone || connection.rx == Rx::kEof || connection.rx == Rx::kHead) && connection.in.empty() && !connection.readable;
   if (connection.eof || nothing_unread || connection.profile->linger_ms <= 0) {
     finish(connection, CloseReason::kLocal, 0);
     return;
@@ -1186,6 +1267,18 @@ void Engine::fail_io(Connection& connection, int error) {
   finish(connection, connection.rx == Rx::kLinger ? CloseReason::kLinger : CloseReason::kReset, error);
 }
 
+/// An upstream may have answered early and gone, with a reset for the rest of the request (RFC 9112 §9.6): its answer is read before its end counts.
+void Engine::fail_output(Connection& connection, int error) {
+  if (!connection.is_answering()) {
+    fail_io(connection, error);
+    return;
+  }
+  connection.write_error = error;
+  connection.out.clear();
+  connection.readable = true;
+  enqueue(connection);
+}
+
 void Engine::arm(Connection& connection, uint8_t kind, double ms) {
   connection.timer_kind = kind;
   if (!awake_) {
@@ -1202,13 +1295,15 @@ void Engine::disarm(Connection& connection) noexcept {
 
 /// Something happened on the connection: its idle time starts anew.
 void Engine::touch(Connection& connection) {
-  if (connection.idle_ms > 0) arm(connection, kTimerIdle, connection.idle_ms);
+  // The times of a connect and of a close are not its to move.
+  if (connection.idle_ms > 0 && !connection.connecting && !connection.closing) arm(connection, kTimerIdle, connection.idle_ms);
 }
 
 void Engine::on_timer(Connection& connection) {
   const uint8_t kind = std::exchange(connection.timer_kind, kTimerNone);
   if (kind == kTimerConnect) finish(connection, CloseReason::kConnectTimeout, ETIMEDOUT);
   else if (kind == kTimerLinger) finish(connection, CloseReason::kLinger, 0);
+  else if (kind == kTimerDiscard) start_closing(connection);
   else if (kind == kTimerIdle) emit(EventKind::kTimeout, connection.handle, static_cast<int32_t>(TimeoutKind::kIdle));
   else if (kind == kTimerHead) emit(EventKind::kTimeout, connection.handle, static_cast<int32_t>(TimeoutKind::kHead));
 }
@@ -1225,7 +1320,7 @@ Handle Engine::listen(const SocketAddress& address, const SocketOptions& options
   if (!listener->fd.open()) return kNoHandle;
   listener->profile = &profiles_[static_cast<size_t>(profile)];
   listener->original_dst = original_dst;
-  listener->max_accepts = max_accepts;
+  listener->max_accepts = std::max(1, max_accepts);
   size_t index = 0;
   while (index < listeners_.size() && listeners_[index] != nullptr) index++;
   if (index == listeners_.size()) listeners_.emplace_back();
@@ -1252,6 +1347,7 @@ void Engine::unlisten(Handle listener) {
 }
 
 Handle Engine::connect(const SocketAddress& address, const SocketAddress* source, const SocketOptions& options, int profile, double timeout_ms) {
+  if (profile < 0 || static_cast<size_t>(profile) >= profiles_.size()) return kNoHandle;
   const Profile& how = profiles_[static_cast<size_t>(profile)];
   SocketFault fault;
   Fd fd = start_connect(address, source, options, fault);
@@ -1261,7 +1357,7 @@ Handle Engine::connect(const SocketAddress& address, const SocketAddress* source
   connection.rx = how.framing == FramingKind::kHttp1 ? Rx::kIdle : Rx::kRaw;
   if (fault.error == 0) {
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = kConnectionEvents;
     event.data.u64 = static_cast<uint32_t>(connection.handle);
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, raw, &event) != 0) fault = {"epoll_ctl", errno};
   }

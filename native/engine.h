@@ -34,6 +34,9 @@ struct Profile {
   double head_ms = 0;
   double linger_ms = 1000;
   uint64_t linger_bytes = 1024 * 1024;
+  /// Statistics that every byte of its connections is added to; they outlive the engine. Null: not counted.
+  double* wire_received = nullptr;
+  double* wire_sent = nullptr;
 };
 
 /// The numbers are part of the contract with native-engine.ts.
@@ -99,6 +102,7 @@ class Engine {
   [[nodiscard]] int add_profile(const Profile& profile);
   [[nodiscard]] Handle listen(const SocketAddress& address, const SocketOptions& options, int profile, bool original_dst, int max_accepts, SocketFault& fault);
   void unlisten(Handle listener);
+  /// Every failure arrives as kClosed, later. kNoHandle: no such profile.
   [[nodiscard]] Handle connect(const SocketAddress& address, const SocketAddress* source, const SocketOptions& options, int profile, double timeout_ms);
 
   /// Word of the arena where the table of the connection's head starts; -1: no head.
@@ -150,6 +154,9 @@ class Engine {
 
   // readiness
   void accept_some(Listener& listener);
+  void watch(const Listener& listener, bool wanted);
+  void hold_accepts(Listener& listener);
+  void release_accepts();
   void on_ready(Connection& connection, uint32_t bits);
   void finish_connect(Connection& connection);
   void run(Connection& connection);
@@ -176,6 +183,8 @@ class Engine {
   void begin_tunnel(Connection& a, Connection& b);
 
   // output
+  static void count_received(Connection& connection, size_t bytes) noexcept;
+  static void count_sent(Connection& connection, size_t bytes) noexcept;
   void put_body(Connection& to, std::span<const uint8_t> data, http1::BodyFraming framing);
   void send_or_queue(Connection& to, std::span<const uint8_t> data);
   void flush(Connection& connection);
@@ -188,6 +197,7 @@ class Engine {
   void finish(Connection& connection, CloseReason reason, int error);
   void detach(Connection& connection);
   void fail_io(Connection& connection, int error);
+  void fail_output(Connection& connection, int error);
   void on_timer(Connection& connection);
   void arm(Connection& connection, uint8_t kind, double ms);
   void disarm(Connection& connection) noexcept;
@@ -220,6 +230,7 @@ class Engine {
   std::vector<Handle> working_;  ///< the one of the two lists that is being worked through
   std::vector<const char*> fault_names_;
   TimerWheel wheel_;
+  TimerNode accept_retry_;
   size_t open_ = 0;
   uint64_t moved_bytes_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine.h"
 
@@ -50,6 +51,11 @@ class Host final : public Engine::Sink {
     edits_ = {std::span(static_cast<const int32_t*>(ints.Data()), ints.ElementLength()),
               std::span(static_cast<const uint8_t*>(bytes.Data()), bytes.ElementLength())};
   }
+  /// Keeps the memory of statistics for as long as the engine may write to it.
+  void keep(Napi::Float64Array cells) {
+    const auto held = std::find_if(cells_.begin(), cells_.end(), [&](const auto& known) { return known.Value().StrictEquals(cells); });
+    if (held == cells_.end()) cells_.push_back(Napi::Persistent(cells));
+  }
   double* clock() noexcept { return clock_at_; }
 
   void deliver(std::span<const Event> events) override {
@@ -87,6 +93,14 @@ class Host final : public Engine::Sink {
     }
     uv_poll_stop(&poll_);
     engine_.reset();
+    // The function holds the engine's JavaScript side, and that this host: as long as it is referred to from here, neither could ever go.
+    deliver_.Reset();
+    arena_.Reset();
+    events_.Reset();
+    clock_.Reset();
+    cells_.clear();
+    edit_ints_.Reset();
+    edit_bytes_.Reset();
     for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&poll_), reinterpret_cast<uv_handle_t*>(&timer_)}) uv_close(handle, &Host::on_closed);
   }
 
@@ -131,6 +145,7 @@ class Host final : public Engine::Sink {
   Napi::Reference<Napi::Int32Array> events_;
   Napi::Reference<Napi::Float64Array> clock_;
   Napi::FunctionReference deliver_;
+  std::vector<Napi::Reference<Napi::Float64Array>> cells_;
   Napi::Reference<Napi::Int32Array> edit_ints_;
   Napi::Reference<Napi::Uint8Array> edit_bytes_;
   EditsRef edits_;
@@ -195,6 +210,23 @@ class Call {
       return {};
     }
     return {static_cast<const uint8_t*>(data), length};
+  }
+
+  /// A number in a Float64Array (argument `index`) at a place (the next argument), kept alive with the engine; null for undefined.
+  [[nodiscard]] double* cell(size_t index) {
+    napi_typedarray_type type = napi_int8_array;
+    size_t length = 0;
+    void* data = nullptr;
+    napi_valuetype kind = napi_undefined;
+    if (!ok_ || napi_typeof(env_, arguments_[index], &kind) != napi_ok || kind == napi_undefined) return nullptr;
+    const int32_t place = i32(index + 1);
+    if (napi_get_typedarray_info(env_, arguments_[index], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_float64_array || place < 0 ||
+        static_cast<size_t>(place) >= length) {
+      fail("a Float64Array and an index into it");
+      return nullptr;
+    }
+    host_->keep(Napi::Value(env_, arguments_[index]).As<Napi::Float64Array>());
+    return static_cast<double*>(data) + place;
   }
 
  private:
@@ -341,9 +373,10 @@ napi_value BindEdits(napi_env env, napi_callback_info info) {
   static_cast<Host*>(call.Data())->keep_edits(call[0].As<Napi::Int32Array>(), call[1].As<Napi::Uint8Array>());
   return nullptr;
 }
-/// profile(framing, side, maxHead, maxHeaders, maxTarget, http10, underscores, highWater, maxRetain, idleMs, headMs, lingerMs, lingerBytes)
+/// profile(framing, side, maxHead, maxHeaders, maxTarget, http10, underscores, highWater, maxRetain, idleMs, headMs, lingerMs, lingerBytes,
+/// receivedCells, receivedIndex, sentCells, sentIndex): cells are Float64Arrays or undefined.
 napi_value AddProfile(napi_env env, napi_callback_info info) {
-  Call<13> call(env, info);
+  Call<17> call(env, info);
   Profile profile;
   profile.framing = static_cast<FramingKind>(call.i32(0));
   profile.side = static_cast<Side>(call.i32(1));
@@ -358,6 +391,8 @@ napi_value AddProfile(napi_env env, napi_callback_info info) {
   profile.head_ms = call.number(10);
   profile.linger_ms = call.number(11);
   profile.linger_bytes = static_cast<uint64_t>(call.number(12));
+  profile.wire_received = call.cell(13);
+  profile.wire_sent = call.cell(15);
   return from_int(env, call.ok() ? call.engine().add_profile(profile) : -1);
 }
 /// Reads noDelay, keepAlive, idleS, intervalS, probes, mark, transparent, freebind from argument `first` on.

@@ -1,6 +1,7 @@
 // One coarse wheel for the timers of connections: O(1) to start and stop, far deadlines are looked at once a turn.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -66,10 +67,12 @@ class TimerWheel {
   /// Milliseconds until the next slot with a timer in it; -1: none.
   [[nodiscard]] double next_ms(double now_ms) const noexcept {
     if (count_ == 0) return -1;
-    const auto from = static_cast<int64_t>(now_ms / kTickMs);
+    // From the last turn on: the clock may have passed slots since then that nobody has looked at.
+    const auto now = static_cast<int64_t>(now_ms / kTickMs);
+    const int64_t from = tick_ < now && now - tick_ < kSlots ? tick_ : now;
     for (int i = 1; i <= kSlots; i++) {
       const TimerNode& head = slots_[static_cast<size_t>((from + i) % kSlots)];
-      if (head.next != &head) return static_cast<double>(from + i) * kTickMs - now_ms + 1;
+      if (head.next != &head) return std::max(0.0, static_cast<double>(from + i) * kTickMs - now_ms + 1);
     }
     return kTickMs;
   }

@@ -36,7 +36,17 @@ export type Config = string | { readonly file: string } | ConfigSource | object;
 export interface StartOptions
   extends Pick<
     ServerOptions,
-    'concurrency' | 'backend' | 'admin' | 'adminAddressPath' | 'drainTimeMs' | 'node' | 'accessLog' | 'allowUnknownFields' | 'restartEpoch'
+    | 'concurrency'
+    | 'backend'
+    | 'admin'
+    | 'adminAddressPath'
+    | 'drainTimeMs'
+    | 'drainStrategy'
+    | 'statsTags'
+    | 'node'
+    | 'accessLog'
+    | 'allowUnknownFields'
+    | 'restartEpoch'
   > {
   readonly config: Config;
   /** A level (to standard error), or more. Default: `{ level: 'warning' }`, because a program's standard error is its own. */

@@ -15,6 +15,8 @@ import { createNativeEngine } from './network/native-engine.js';
 import { createNodeEngine } from './network/node-engine.js';
 import type { Framing } from './protocol/framing.js';
 import { LogFiles } from './proxy/access-log/file-access-log.js';
+import { type BreakerUses, ownBreakerUse, sharedBreakerUse } from './proxy/cluster/breaker-use.js';
+import { ConnectionCount, type ConnectionCounts } from './proxy/listener/connection-count.js';
 import { createProxy } from './proxy/proxy.js';
 import type { ListenerConfig, RuntimeConfig } from './proxy/runtime.js';
 
@@ -66,7 +68,31 @@ const logFiles = new LogFiles({
   flushBytes: data.accessLog.flushMinBytes,
 });
 const framings = await loadFramings(new URL(data.codecs));
-const proxy = createProxy({ engine, stats, log, framings, createFileLog: logFiles.create });
+const listenerConnections = new Map<string, SharedArrayBuffer>();
+const countIn = (memory: SharedArrayBuffer): ConnectionCount => new ConnectionCount(new Int32Array(memory), data.index);
+const connectionCounts: ConnectionCounts = {
+  all: countIn(data.connections),
+  of: (listener) => {
+    const memory = listenerConnections.get(listener);
+    return memory === undefined ? new ConnectionCount() : countIn(memory);
+  },
+};
+const breakers = new Map<string, SharedArrayBuffer>();
+const breakerUses: BreakerUses = (cluster) => {
+  const memory = breakers.get(cluster);
+  return memory === undefined ? ownBreakerUse() : sharedBreakerUse(memory, data.index);
+};
+const proxy = createProxy({
+  engine,
+  stats,
+  log,
+  framings,
+  createFileLog: logFiles.create,
+  connectionCounts,
+  breakerUses,
+  drainTimeMs: data.drain.timeMs,
+  drainStrategy: data.drain.strategy,
+});
 
 /** Framing of every codec, by name: each folder of `codecs/` exports its codec, or its framing, as default or under its own name. */
 async function loadFramings(folder: URL): Promise<Map<string, Framing>> {
@@ -117,6 +143,10 @@ function placed(listener: ListenerConfig, bound: readonly Address[] | undefined)
 }
 
 async function apply(config: WorkerConfig): Promise<ApplyAnswer> {
+  breakers.clear();
+  for (const [cluster, memory] of config.breakers) breakers.set(cluster, memory);
+  listenerConnections.clear();
+  for (const [listener, memory] of config.connections) listenerConnections.set(listener, memory);
   const applied = proxy.apply(compile(config));
   // The clusters are there before the first listener opens: its first request finds the hosts that DNS has given.
   for (const [cluster, endpoints] of config.endpoints) proxy.updateEndpoints(cluster, endpoints);
@@ -150,6 +180,9 @@ port.on('message', (message: ToWorker) => {
     case 'log-level':
       if (message.component === undefined) hub.setLevel(message.level);
       else hub.setComponentLevel(message.component, message.level);
+      break;
+    case 'healthy':
+      proxy.setHealthy(message.isHealthy);
       break;
     case 'reopen-logs':
       hub.reopen();

@@ -8,7 +8,8 @@ import { BOUNDS, FORBIDDEN_TRAILERS } from './rules.js';
 
 const LF = 0x0a;
 const CR = 0x0d;
-const NO_BYTES = new Uint8Array(0);
+const MORE: Step = { kind: 'more' };
+const END: Step = { kind: 'end', trailers: new Uint8Array(0) };
 
 /**
  * ```
@@ -62,8 +63,8 @@ export class BodyReader {
     const { flags, status } = head;
     this.#fault = undefined;
     this.#remaining = this.#digits = this.#extensionBytes = this.#trailerBytes = this.#trailerLines = this.#nameBytes = 0;
-    this.#line = [];
-    this.#trailers = [];
+    if (this.#line.length > 0) this.#line = [];
+    if (this.#trailers.length > 0) this.#trailers = [];
     this.#offset = head.wireBytes;
     this.#state = 'idle';
     if (head.isResponse) {
@@ -95,9 +96,9 @@ export class BodyReader {
       if (this.#fault !== undefined) throw this.#fault;
       if (this.#state === 'length' && this.#remaining === 0) this.#state = 'idle';
       if (this.#state === 'untilClose' && input.ended && input.offset === input.bytes.length) this.#state = 'idle';
-      if (this.#state === 'idle') return { kind: 'end', trailers: this.#trailers.length === 0 ? NO_BYTES : Uint8Array.from(this.#trailers) };
+      if (this.#state === 'idle') return this.#trailers.length === 0 ? END : { kind: 'end', trailers: Uint8Array.from(this.#trailers) };
       const available = input.bytes.length - input.offset;
-      if (available === 0) return { kind: 'more' };
+      if (available === 0) return MORE;
       if (this.#state === 'length' || this.#state === 'data' || this.#state === 'untilClose') {
         const count = this.#state === 'untilClose' ? available : Math.min(available, this.#remaining);
         const bytes = input.bytes.subarray(input.offset, input.offset + count);

@@ -1,23 +1,33 @@
 import { CodecError } from '../../src/base/errors.js';
 import type { FramingLimits } from '../../src/protocol/framing.js';
 import { Head } from '../../src/protocol/head.js';
-import { FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID } from '../../src/protocol/head-layout.js';
-import { hexValue, isAlpha, isDigit, isSpace, isTargetByte, isValueByte, matchesName, TOKEN, textOf } from './chars.js';
+import { FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID, KNOWN_NAMES } from '../../src/protocol/head-layout.js';
+import { hexValue, isAlpha, isDigit, isLowerText, isOneOf, isSpace, isTargetByte, isText, matchesName, TOKEN, textOf, VALUE } from './chars.js';
 import type { FaultCode } from './faults.js';
+import { knownIdOf } from './known-names.js';
 import { BOUNDS, IDEMPOTENT_METHODS, PROTECTED_FIELDS } from './rules.js';
 
 /** The error of a broken message. `offset` counts from its first byte, up to `BOUNDS.maxOffset`. */
 export const http1Fault = (code: FaultCode, offset: number): CodecError => new CodecError('http1', code, Math.min(offset, BOUNDS.maxOffset));
 
-const HT = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 const SP = 0x20;
+const SLASH = 0x2f;
+const COLON = 0x3a;
+const UNDERSCORE = 0x5f;
+const NO_BYTES = new Uint8Array(0);
 
 const VERSION_PREFIX = Buffer.from('HTTP/', 'latin1');
 const VERSION_BYTES = 8;
 const STATUS_START = 9;
 const STATUS_LAST_DIGIT = 11;
+const IDEMPOTENT = IDEMPOTENT_METHODS.map((method) => Buffer.from(method, 'latin1'));
+const HEAD_METHOD = Buffer.from('HEAD', 'latin1');
+const CONNECT_METHOD = Buffer.from('CONNECT', 'latin1');
+const OPTIONS_METHOD = Buffer.from('OPTIONS', 'latin1');
+const CHUNKED = Buffer.from('chunked', 'latin1');
+const CONTINUE = Buffer.from('100-continue', 'latin1');
 /** `HTTP/1.1 200 `: where a reason phrase starts, be it there or not. */
 const REASON_START = 13;
 
@@ -30,33 +40,41 @@ const REASON_START = 13;
  * Every rule is applied when its byte arrives (what concerns a whole line at its LF, the whole head at the last LF), so neither the faults nor
  * their offsets depend on how the input is split.
  */
-type State =
-  | 'start'
-  | 'startLf'
-  | 'method'
-  | 'target'
-  | 'version'
-  | 'requestCr'
-  | 'prefix'
-  | 'statusEnd'
-  | 'reason'
-  | 'startLineLf'
-  | 'lineStart'
-  | 'name'
-  | 'space'
-  | 'value'
-  | 'lineLf'
-  | 'finalLf'
-  | 'head';
+const STATE = {
+  start: 0,
+  startLf: 1,
+  method: 2,
+  target: 3,
+  version: 4,
+  requestCr: 5,
+  prefix: 6,
+  statusEnd: 7,
+  reason: 8,
+  startLineLf: 9,
+  lineStart: 10,
+  name: 11,
+  space: 12,
+  value: 13,
+  lineLf: 14,
+  finalLf: 15,
+  head: 16,
+} as const;
+type State = (typeof STATE)[keyof typeof STATE];
 
-/** Reads one head (RFC 9112 §2 to §6); resumes where it stopped, so that every byte is looked at once. All positions count from the first byte of the input. */
+/** Words of a table that is made before the number of lines is known; it grows by doubling. */
+const FIRST_WORDS = HEAD.FIELDS + 16 * FIELD_WORDS;
+
+/**
+ * Reads one head (RFC 9112 §2 to §6); resumes where it stopped, so that every byte is looked at once. All positions count from the first byte of the input.
+ * The head it gives is one object with one table, filled anew for the next message.
+ */
 export class HeadParser {
   readonly #isResponse: boolean;
   readonly #limits: FramingLimits;
-  #state: State = 'start';
+  #state: State = STATE.start;
   #fault: CodecError | undefined;
-  #fixed: number[] = [];
-  #fields: number[] = [];
+  #ints = new Int32Array(FIRST_WORDS);
+  readonly #head = new Head(NO_BYTES, this.#ints);
   #options: string[] = [];
   /** Next byte to look at. */
   #at = 0;
@@ -72,6 +90,8 @@ export class HeadParser {
   #close = false;
   #keepAlive = false;
   #upgrade = false;
+  /** The table still holds the message before. */
+  #isStale = true;
 
   constructor(isResponse: boolean, limits: FramingLimits) {
     this.#isResponse = isResponse;
@@ -79,17 +99,14 @@ export class HeadParser {
     this.reset();
   }
 
-  /** Makes ready for the next head. */
+  /** Makes ready for the next head. The one before stays good until `parse` is called again. */
   reset(): void {
-    this.#state = this.#isResponse ? 'prefix' : 'start';
+    this.#state = this.#isResponse ? STATE.prefix : STATE.start;
     this.#fault = undefined;
-    this.#fixed = new Array<number>(HEAD.FIELDS).fill(0);
-    this.#fixed[HEAD.LENGTH_LOW] = -1;
-    this.#fixed[HEAD.LENGTH_HIGH] = -1;
-    this.#fields = [];
-    this.#options = [];
+    if (this.#options.length > 0) this.#options = [];
     this.#at = this.#skipped = this.#lines = this.#version = 0;
     this.#http11 = this.#close = this.#keepAlive = this.#upgrade = false;
+    this.#isStale = true;
   }
 
   /** Bytes of the empty lines before the message. */
@@ -98,7 +115,7 @@ export class HeadParser {
   }
   /** True once a byte of a message (not of empty lines before it) has been seen. */
   get started(): boolean {
-    return this.#state !== 'start' && this.#state !== 'startLf' && this.#at > this.#skipped;
+    return this.#state > STATE.startLf && this.#at > this.#skipped;
   }
 
   /**
@@ -107,110 +124,125 @@ export class HeadParser {
    */
   parse(bytes: Uint8Array, start: number): Head | undefined {
     if (this.#fault !== undefined) throw this.#fault;
+    if (this.#isStale) {
+      this.#isStale = false;
+      this.#ints.fill(0, 0, HEAD.FIELDS);
+      this.#ints[HEAD.LENGTH_LOW] = -1;
+      this.#ints[HEAD.LENGTH_HIGH] = -1;
+    }
     const input = start === 0 ? bytes : bytes.subarray(start);
-    this.#skipEmptyLines(input);
-    if (this.#state === 'start' || this.#state === 'startLf') return undefined;
+    if (this.#state <= STATE.startLf) {
+      this.#skipEmptyLines(input);
+      if (this.#state <= STATE.startLf) return undefined;
+    }
     const { maxHeadBytes } = this.#limits;
     const end = Math.min(input.length, this.#skipped + maxHeadBytes);
     while (this.#at < end) {
       this.#step(input, end);
-      if (this.#state === 'head') return this.#table(bytes, start);
+      if (this.#state === STATE.head) return this.#table(bytes, start);
     }
     if (this.#at - this.#skipped >= maxHeadBytes) this.#fail('HEAD_TOO_LARGE', this.#skipped + maxHeadBytes);
     return undefined;
   }
 
   #fail(code: FaultCode, at: number): never {
-    const beforeMessage = this.#state === 'start' || this.#state === 'startLf';
+    const beforeMessage = this.#state <= STATE.startLf;
     this.#fault = http1Fault(code, beforeMessage ? at : at - this.#skipped);
     throw this.#fault;
   }
 
   /** RFC 9112 §2.2: a server should ignore at least one empty line before a request line. */
   #skipEmptyLines(input: Uint8Array): void {
-    while (this.#at < input.length && (this.#state === 'start' || this.#state === 'startLf')) {
+    while (this.#at < input.length && this.#state <= STATE.startLf) {
       const byte = input[this.#at];
-      if (this.#state === 'startLf') {
+      if (this.#state === STATE.startLf) {
         if (byte !== LF) this.#fail('BARE_CR', this.#at - 1);
         this.#skipped = ++this.#at;
-        this.#state = 'start';
+        this.#state = STATE.start;
       } else if (byte === CR) {
         if (this.#skipped === 2 * BOUNDS.maxEmptyLines) this.#fail('EMPTY_LINES', this.#at);
-        this.#state = 'startLf';
+        this.#state = STATE.startLf;
         this.#at++;
       } else if (byte === LF) this.#fail('BARE_LF', this.#at);
-      else this.#state = 'method';
+      else this.#state = STATE.method;
     }
   }
 
-  /** Takes at least one byte, or throws. */
+  /** Moves on by at least one byte or one state, or throws. */
   #step(input: Uint8Array, end: number): void {
-    const fixed = this.#fixed;
     switch (this.#state) {
-      case 'method': {
-        while (this.#at < end && TOKEN[input[this.#at]] === 1) this.#at++;
-        const length = this.#at - this.#skipped;
+      case STATE.method: {
+        let at = this.#at;
+        while (at < end && TOKEN[input[at]] === 1) at++;
+        this.#at = at;
+        const length = at - this.#skipped;
         if (length > BOUNDS.maxMethodBytes) this.#fail('METHOD_TOO_LONG', this.#skipped + BOUNDS.maxMethodBytes);
-        if (this.#at === end) return;
-        if (input[this.#at] !== SP || length === 0) this.#fail('BAD_METHOD', this.#at);
-        fixed[HEAD.METHOD] = this.#skipped;
-        fixed[HEAD.METHOD_BYTES] = length;
-        fixed[HEAD.TARGET] = ++this.#at;
-        this.#state = 'target';
+        if (at === end) return;
+        if (input[at] !== SP || length === 0) this.#fail('BAD_METHOD', at);
+        const ints = this.#ints;
+        ints[HEAD.METHOD] = this.#skipped;
+        ints[HEAD.METHOD_BYTES] = length;
+        ints[HEAD.TARGET] = ++this.#at;
+        this.#state = STATE.target;
         return;
       }
-      case 'target': {
+      case STATE.target: {
         const { maxTargetBytes } = this.#limits;
-        const start = fixed[HEAD.TARGET];
-        while (this.#at < end && isTargetByte(input[this.#at])) this.#at++;
-        if (this.#at - start > maxTargetBytes) this.#fail('TARGET_TOO_LARGE', start + maxTargetBytes);
-        if (this.#at === end) return;
-        const byte = input[this.#at];
-        if (byte === CR || byte === LF) this.#fail('BAD_REQUEST_LINE', this.#at);
-        if (byte !== SP || this.#at === start) this.#fail('BAD_TARGET', this.#at);
-        this.#finishTarget(input, this.#at);
+        const start = this.#ints[HEAD.TARGET];
+        let at = this.#at;
+        while (at < end && isTargetByte(input[at])) at++;
+        this.#at = at;
+        if (at - start > maxTargetBytes) this.#fail('TARGET_TOO_LARGE', start + maxTargetBytes);
+        if (at === end) return;
+        const byte = input[at];
+        if (byte === CR || byte === LF) this.#fail('BAD_REQUEST_LINE', at);
+        if (byte !== SP || at === start) this.#fail('BAD_TARGET', at);
+        this.#finishTarget(input, at);
         this.#version = ++this.#at;
-        this.#state = 'version';
+        this.#state = STATE.version;
         return;
       }
-      case 'version':
-      case 'prefix':
+      case STATE.version:
+      case STATE.prefix:
         this.#versionByte(input);
         this.#at++;
         return;
-      case 'requestCr':
+      case STATE.requestCr:
         if (input[this.#at] === LF) this.#fail('BARE_LF', this.#at);
         if (input[this.#at] !== CR) this.#fail('BAD_REQUEST_LINE', this.#at);
-        this.#state = 'startLineLf';
+        this.#state = STATE.startLineLf;
         this.#at++;
         return;
-      case 'statusEnd': {
+      case STATE.statusEnd: {
         const byte = input[this.#at];
         if (byte === LF) this.#fail('BARE_LF', this.#at);
         // Many servers leave out the space before an empty reason phrase.
         if (byte !== SP && byte !== CR) this.#fail('BAD_STATUS_LINE', this.#at);
-        this.#state = byte === SP ? 'reason' : 'startLineLf';
+        this.#state = byte === SP ? STATE.reason : STATE.startLineLf;
         this.#at++;
         return;
       }
-      case 'reason':
-        while (this.#at < end && isValueByte(input[this.#at])) this.#at++;
-        if (this.#at === end) return;
-        if (input[this.#at] === LF) this.#fail('BARE_LF', this.#at);
-        if (input[this.#at] !== CR) this.#fail('BAD_STATUS_LINE', this.#at);
-        fixed[HEAD.METHOD_BYTES] = this.#at - fixed[HEAD.METHOD];
-        this.#state = 'startLineLf';
+      case STATE.reason: {
+        let at = this.#at;
+        while (at < end && VALUE[input[at]] === 1) at++;
+        this.#at = at;
+        if (at === end) return;
+        if (input[at] === LF) this.#fail('BARE_LF', at);
+        if (input[at] !== CR) this.#fail('BAD_STATUS_LINE', at);
+        this.#ints[HEAD.METHOD_BYTES] = at - this.#ints[HEAD.METHOD];
+        this.#state = STATE.startLineLf;
         this.#at++;
         return;
-      case 'startLineLf':
+      }
+      case STATE.startLineLf:
         if (input[this.#at] !== LF) this.#fail('BARE_CR', this.#at - 1);
-        this.#state = 'lineStart';
+        this.#state = STATE.lineStart;
         this.#at++;
         return;
-      case 'lineStart': {
+      case STATE.lineStart: {
         const byte = input[this.#at];
         if (byte === CR) {
-          this.#state = 'finalLf';
+          this.#state = STATE.finalLf;
           this.#at++;
           return;
         }
@@ -218,51 +250,60 @@ export class HeadParser {
         if (isSpace(byte)) this.#fail(this.#lines > 0 ? 'OBS_FOLD' : 'BAD_NAME', this.#at);
         if (this.#lines >= this.#limits.maxHeaders) this.#fail('TOO_MANY_HEADERS', this.#at);
         this.#nameStart = this.#at;
-        this.#state = 'name';
+        this.#state = STATE.name;
         return;
       }
-      case 'name': {
-        while (this.#at < end && TOKEN[input[this.#at]] === 1) this.#at++;
-        const length = this.#at - this.#nameStart;
+      case STATE.name: {
+        let at = this.#at;
+        while (at < end && TOKEN[input[at]] === 1) at++;
+        this.#at = at;
+        const length = at - this.#nameStart;
         if (length > BOUNDS.maxNameBytes) this.#fail('HEAD_TOO_LARGE', this.#nameStart + BOUNDS.maxNameBytes);
-        if (this.#at === end) return;
-        const byte = input[this.#at];
-        if (byte !== 0x3a || length === 0) {
-          if (byte === CR || byte === LF) this.#fail('MISSING_COLON', this.#at);
-          this.#fail(isSpace(byte) ? 'SPACE_BEFORE_COLON' : 'BAD_NAME', this.#at);
+        if (at === end) return;
+        const byte = input[at];
+        if (byte !== COLON || length === 0) {
+          if (byte === CR || byte === LF) this.#fail('MISSING_COLON', at);
+          this.#fail(isSpace(byte) ? 'SPACE_BEFORE_COLON' : 'BAD_NAME', at);
         }
-        this.#nameEnd = this.#at++;
-        this.#state = 'space';
+        this.#nameEnd = at;
+        this.#at = at + 1;
+        this.#state = STATE.space;
         return;
       }
-      case 'space':
-        while (this.#at < end && isSpace(input[this.#at])) this.#at++;
-        if (this.#at === end) return;
-        this.#valueStart = this.#at;
-        this.#state = 'value';
+      case STATE.space: {
+        let at = this.#at;
+        while (at < end && isSpace(input[at])) at++;
+        this.#at = at;
+        if (at === end) return;
+        this.#valueStart = at;
+        this.#state = STATE.value;
         return;
-      case 'value':
-        while (this.#at < end && isValueByte(input[this.#at])) this.#at++;
-        if (this.#at === end) return;
-        if (input[this.#at] === LF) this.#fail('BARE_LF', this.#at);
-        if (input[this.#at] !== CR) this.#fail('BAD_VALUE', this.#at);
-        this.#state = 'lineLf';
-        this.#at++;
+      }
+      case STATE.value: {
+        let at = this.#at;
+        while (at < end && VALUE[input[at]] === 1) at++;
+        this.#at = at;
+        if (at === end) return;
+        if (input[at] === LF) this.#fail('BARE_LF', at);
+        if (input[at] !== CR) this.#fail('BAD_VALUE', at);
+        this.#state = STATE.lineLf;
+        this.#at = at + 1;
         return;
-      case 'lineLf': {
+      }
+      case STATE.lineLf: {
         if (input[this.#at] !== LF) this.#fail('BARE_CR', this.#at - 1);
         let valueEnd = this.#at - 1;
-        while (valueEnd > this.#valueStart && (input[valueEnd - 1] === SP || input[valueEnd - 1] === HT)) valueEnd--;
+        while (valueEnd > this.#valueStart && isSpace(input[valueEnd - 1])) valueEnd--;
         this.#finishLine(input, valueEnd);
         this.#at++;
-        this.#state = 'lineStart';
+        this.#state = STATE.lineStart;
         return;
       }
-      case 'finalLf':
+      case STATE.finalLf:
         if (input[this.#at] !== LF) this.#fail('BARE_CR', this.#at - 1);
         this.#finishHead(this.#at - 1);
         this.#at++;
-        this.#state = 'head';
+        this.#state = STATE.head;
         return;
       default:
         throw new Error(`http1: step in state ${this.#state}`);
@@ -271,7 +312,7 @@ export class HeadParser {
 
   /** A byte of `HTTP/1.x`; in a response also of ` 200` after it (RFC 9112 §2.3, §4). */
   #versionByte(input: Uint8Array): void {
-    const base = this.#state === 'version' ? this.#version : this.#skipped;
+    const base = this.#state === STATE.version ? this.#version : this.#skipped;
     const index = this.#at - base;
     const byte = input[this.#at];
     if (index < VERSION_BYTES) {
@@ -279,15 +320,15 @@ export class HeadParser {
       if (!good) this.#fail('BAD_VERSION', this.#at);
       if (index < VERSION_BYTES - 1) return;
       this.#finishVersion(input, base);
-      if (this.#state === 'version') this.#state = 'requestCr';
+      if (this.#state === STATE.version) this.#state = STATE.requestCr;
     } else if (index < STATUS_START) {
       if (byte !== SP) this.#fail('BAD_STATUS_LINE', this.#at);
     } else {
       if (!isDigit(byte) || (index === STATUS_START && byte === 0x30)) this.#fail('BAD_STATUS_LINE', this.#at);
-      this.#fixed[HEAD.STATUS] = this.#fixed[HEAD.STATUS] * 10 + byte - 0x30;
+      this.#ints[HEAD.STATUS] = this.#ints[HEAD.STATUS] * 10 + byte - 0x30;
       if (index < STATUS_LAST_DIGIT) return;
-      this.#fixed[HEAD.METHOD] = base + REASON_START;
-      this.#state = 'statusEnd';
+      this.#ints[HEAD.METHOD] = base + REASON_START;
+      this.#state = STATE.statusEnd;
     }
   }
 
@@ -297,40 +338,45 @@ export class HeadParser {
     if (major !== 0x31) this.#fail('VERSION_NOT_SUPPORTED', base + 5);
     if (minor > 0x31) this.#fail('BAD_VERSION', base + 7);
     this.#http11 = minor === 0x31;
-    if (this.#http11) this.#fixed[HEAD.FLAGS] |= HEAD_FLAG.HTTP_11;
+    if (this.#http11) this.#ints[HEAD.FLAGS] |= HEAD_FLAG.HTTP_11;
     else if (!this.#isResponse && !this.#limits.acceptHttp10) this.#fail('VERSION_NOT_SUPPORTED', base + 5);
   }
 
   /** The four forms of a request target (RFC 9112 §3.2). */
   #finishTarget(input: Uint8Array, end: number): void {
-    const fixed = this.#fixed;
-    const start = fixed[HEAD.TARGET];
-    const method = textOf(input, this.#skipped, this.#skipped + fixed[HEAD.METHOD_BYTES]);
-    const target = textOf(input, start, end);
-    fixed[HEAD.TARGET_BYTES] = end - start;
-    if ((IDEMPOTENT_METHODS as readonly string[]).includes(method)) fixed[HEAD.FLAGS] |= HEAD_FLAG.IDEMPOTENT;
-    if (method === 'HEAD') fixed[HEAD.FLAGS] |= HEAD_FLAG.HEAD_METHOD;
-    if (method === 'CONNECT') {
-      fixed[HEAD.FLAGS] |= HEAD_FLAG.CONNECT;
-      fixed[HEAD.AUTHORITY] = start;
-      fixed[HEAD.AUTHORITY_BYTES] = end - start;
-      if (isAuthority(target, true)) return;
-    } else if (target.startsWith('/') || (target === '*' && method === 'OPTIONS')) {
-      fixed[HEAD.PATH] = start;
-      fixed[HEAD.PATH_BYTES] = end - start;
+    const ints = this.#ints;
+    const start = ints[HEAD.TARGET];
+    const methodEnd = this.#skipped + ints[HEAD.METHOD_BYTES];
+    ints[HEAD.TARGET_BYTES] = end - start;
+    if (isOneOf(IDEMPOTENT, input, this.#skipped, methodEnd)) ints[HEAD.FLAGS] |= HEAD_FLAG.IDEMPOTENT;
+    if (isText(HEAD_METHOD, input, this.#skipped, methodEnd)) ints[HEAD.FLAGS] |= HEAD_FLAG.HEAD_METHOD;
+    if (isText(CONNECT_METHOD, input, this.#skipped, methodEnd)) {
+      ints[HEAD.FLAGS] |= HEAD_FLAG.CONNECT;
+      ints[HEAD.AUTHORITY] = start;
+      ints[HEAD.AUTHORITY_BYTES] = end - start;
+      if (isAuthority(input, start, end, true)) return;
+    } else if (input[start] === SLASH) {
+      ints[HEAD.PATH] = start;
+      ints[HEAD.PATH_BYTES] = end - start;
       return;
     } else {
+      const target = textOf(input, start, end);
+      if (target === '*' && isText(OPTIONS_METHOD, input, this.#skipped, methodEnd)) {
+        ints[HEAD.PATH] = start;
+        ints[HEAD.PATH_BYTES] = end - start;
+        return;
+      }
       const scheme = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.exec(target);
       if (scheme !== null) {
         const from = scheme[0].length;
         let path = from;
         while (path < target.length && target[path] !== '/' && target[path] !== '?') path++;
-        fixed[HEAD.FLAGS] |= HEAD_FLAG.ABSOLUTE_FORM;
-        fixed[HEAD.AUTHORITY] = start + from;
-        fixed[HEAD.AUTHORITY_BYTES] = path - from;
-        fixed[HEAD.PATH] = start + path;
-        fixed[HEAD.PATH_BYTES] = target.length - path;
-        if (isAuthority(target.slice(from, path), false)) return;
+        ints[HEAD.FLAGS] |= HEAD_FLAG.ABSOLUTE_FORM;
+        ints[HEAD.AUTHORITY] = start + from;
+        ints[HEAD.AUTHORITY_BYTES] = path - from;
+        ints[HEAD.PATH] = start + path;
+        ints[HEAD.PATH_BYTES] = target.length - path;
+        if (isAuthority(input, start + from, start + path, false)) return;
       }
     }
     this.#fail('BAD_TARGET', start);
@@ -338,83 +384,102 @@ export class HeadParser {
 
   #finishLine(input: Uint8Array, valueEnd: number): void {
     const { underscores } = this.#limits;
-    const length = this.#nameEnd - this.#nameStart;
-    const name = textOf(input, this.#nameStart, this.#nameEnd).toLowerCase();
+    const nameStart = this.#nameStart;
+    const nameEnd = this.#nameEnd;
     this.#lines++;
-    if (underscores !== 'allow' && name.includes('_')) {
-      if (underscores === 'drop') return;
-      this.#fail('UNDERSCORE_IN_NAME', this.#nameStart + name.indexOf('_'));
+    if (underscores !== 'allow') {
+      const at = input.subarray(nameStart, nameEnd).indexOf(UNDERSCORE);
+      if (at >= 0) {
+        if (underscores === 'drop') return;
+        this.#fail('UNDERSCORE_IN_NAME', nameStart + at);
+      }
     }
-    const id = KNOWN_IDS.get(name) ?? 0;
+    const id = knownIdOf(input, nameStart, nameEnd);
+    const count = this.#ints[HEAD.COUNT];
     if (id !== 0) {
-      this.#finishKnown(name, input, valueEnd);
-      if (this.#known(id) === 0) this.#fixed[HEAD.KNOWN + id - 1] = this.#fixed[HEAD.COUNT] + 1;
+      this.#finishKnown(id, input, valueEnd);
+      if (this.#known(id) === 0) this.#ints[HEAD.KNOWN + id - 1] = count + 1;
     }
-    this.#fixed[HEAD.COUNT]++;
-    this.#fields.push(
-      this.#nameStart,
-      length | (id << 16) | (HOP_BY_HOP_NAMES.has(name) ? HOP_BY_HOP : 0),
-      this.#valueStart,
-      valueEnd - this.#valueStart,
-    );
+    const at = HEAD.FIELDS + count * FIELD_WORDS;
+    if (at === this.#ints.length) this.#grow();
+    const ints = this.#ints;
+    ints[HEAD.COUNT] = count + 1;
+    ints[at] = nameStart;
+    ints[at + 1] = (nameEnd - nameStart) | (id << 16) | HOP_BY_HOP_OF[id];
+    ints[at + 2] = this.#valueStart;
+    ints[at + 3] = valueEnd - this.#valueStart;
+  }
+
+  #grow(): void {
+    const words = HEAD.FIELDS + 2 * (this.#ints.length - HEAD.FIELDS);
+    const ints = new Int32Array(words);
+    ints.set(this.#ints);
+    this.#ints = ints;
+    this.#head.ints = ints;
   }
 
   /** 1 + index of the first line with a well-known name, or 0. */
   #known(id: number): number {
-    return this.#fixed[HEAD.KNOWN + id - 1];
+    return this.#ints[HEAD.KNOWN + id - 1];
   }
 
   /** What a line means for the message itself. Called before the line is in the table. */
-  #finishKnown(name: string, input: Uint8Array, valueEnd: number): void {
-    const value = () => textOf(input, this.#valueStart, valueEnd);
-    switch (name) {
-      case 'host':
+  #finishKnown(id: number, input: Uint8Array, valueEnd: number): void {
+    switch (id) {
+      case KNOWN_ID.host:
         if (this.#isResponse) return;
         if (this.#known(KNOWN_ID.host) !== 0) this.#fail('DUPLICATE_HOST', this.#nameStart);
-        if (!isAuthority(value(), false)) this.#fail('BAD_HOST', this.#valueStart);
+        if (!isAuthority(input, this.#valueStart, valueEnd, false)) this.#fail('BAD_HOST', this.#valueStart);
         return;
-      case 'content-length':
-        this.#takeLength(value());
+      case KNOWN_ID['content-length']:
+        this.#takeLength(input, valueEnd);
         return;
-      case 'transfer-encoding':
-        this.#takeCoding(value());
+      case KNOWN_ID['transfer-encoding']:
+        this.#takeCoding(input, valueEnd);
         return;
-      case 'connection':
-        this.#takeOptions(value());
+      case KNOWN_ID.connection:
+        this.#takeOptions(textOf(input, this.#valueStart, valueEnd));
         return;
-      case 'expect':
-        if (!this.#isResponse && this.#http11 && value().toLowerCase() === '100-continue') this.#fixed[HEAD.FLAGS] |= HEAD_FLAG.EXPECT_CONTINUE;
+      case KNOWN_ID.expect:
+        if (!this.#isResponse && this.#http11 && isLowerText(CONTINUE, input, this.#valueStart, valueEnd)) {
+          this.#ints[HEAD.FLAGS] |= HEAD_FLAG.EXPECT_CONTINUE;
+        }
         return;
     }
   }
 
   /** RFC 9110 §8.6: 1*DIGIT. */
-  #takeLength(value: string): void {
-    const fixed = this.#fixed;
+  #takeLength(input: Uint8Array, valueEnd: number): void {
+    const ints = this.#ints;
     if (this.#known(KNOWN_ID['content-length']) !== 0) this.#fail('DUPLICATE_CONTENT_LENGTH', this.#nameStart);
     if (this.#known(KNOWN_ID['transfer-encoding']) !== 0) this.#fail('CONTENT_LENGTH_AND_TRANSFER_ENCODING', this.#nameStart);
-    // Number() rounds, but never a larger value down to a safe one, and it reads leading zeros as decimal.
-    const length = /^[0-9]+$/.test(value) ? Number(value) : Number.NaN;
+    // Exact up to 2^53; beyond that every further digit keeps it unsafe.
+    let length = this.#valueStart < valueEnd ? 0 : Number.NaN;
+    for (let at = this.#valueStart; at < valueEnd; at++) length = isDigit(input[at]) ? length * 10 + (input[at] - 0x30) : Number.NaN;
     if (!Number.isSafeInteger(length)) this.#fail('BAD_CONTENT_LENGTH', this.#valueStart);
     // RFC 9110 §9.3.6
-    if (length > 0 && (fixed[HEAD.FLAGS] & HEAD_FLAG.CONNECT) !== 0) this.#fail('CONNECT_WITH_BODY', this.#nameStart);
-    fixed[HEAD.LENGTH_LOW] = length | 0;
-    fixed[HEAD.LENGTH_HIGH] = Math.floor(length / 0x1_0000_0000);
+    if (length > 0 && (ints[HEAD.FLAGS] & HEAD_FLAG.CONNECT) !== 0) this.#fail('CONNECT_WITH_BODY', this.#nameStart);
+    ints[HEAD.LENGTH_LOW] = length | 0;
+    ints[HEAD.LENGTH_HIGH] = Math.floor(length / 0x1_0000_0000);
   }
 
   /** RFC 9112 §6.1. Anything but one plain `chunked` would have to be forwarded unchanged, and is read differently by different servers. */
-  #takeCoding(value: string): void {
-    const status = this.#fixed[HEAD.STATUS];
+  #takeCoding(input: Uint8Array, valueEnd: number): void {
+    const status = this.#ints[HEAD.STATUS];
     if (!this.#http11) this.#fail('TRANSFER_ENCODING_IN_HTTP10', this.#nameStart);
     if (this.#isResponse && (status < 200 || status === 204)) this.#fail('TRANSFER_ENCODING_WITHOUT_BODY', this.#nameStart);
     if (this.#known(KNOWN_ID['transfer-encoding']) !== 0) this.#fail('DUPLICATE_TRANSFER_ENCODING', this.#nameStart);
     if (this.#known(KNOWN_ID['content-length']) !== 0) this.#fail('CONTENT_LENGTH_AND_TRANSFER_ENCODING', this.#nameStart);
-    if (value.toLowerCase() !== 'chunked') this.#fail('BAD_TRANSFER_ENCODING', this.#valueStart);
-    if ((this.#fixed[HEAD.FLAGS] & HEAD_FLAG.CONNECT) !== 0) this.#fail('CONNECT_WITH_BODY', this.#nameStart);
+    if (!isLowerText(CHUNKED, input, this.#valueStart, valueEnd)) this.#fail('BAD_TRANSFER_ENCODING', this.#valueStart);
+    if ((this.#ints[HEAD.FLAGS] & HEAD_FLAG.CONNECT) !== 0) this.#fail('CONNECT_WITH_BODY', this.#nameStart);
   }
 
   /** RFC 9110 §7.6.1. The fields it names may come later, so they are marked at the end of the head. */
   #takeOptions(value: string): void {
+    if (value === 'keep-alive') {
+      this.#keepAlive = true;
+      return;
+    }
     for (const element of value.toLowerCase().split(',')) {
       const option = trimSpace(element);
       if (option === 'close') this.#close = true;
@@ -428,7 +493,7 @@ export class HeadParser {
   }
 
   #finishHead(finalCr: number): void {
-    const fixed = this.#fixed;
+    const fixed = this.#ints;
     // RFC 9112 §3.2
     if (!this.#isResponse && this.#http11 && this.#known(KNOWN_ID.host) === 0) this.#fail('MISSING_HOST', finalCr);
     fixed[HEAD.HEAD_BYTES] = finalCr + 2 - this.#skipped;
@@ -452,22 +517,24 @@ export class HeadParser {
 
   /** The finished table, its offsets turned into those of `bytes`. */
   #table(bytes: Uint8Array, start: number): Head {
-    const ints = new Int32Array(HEAD.FIELDS + this.#fields.length);
-    ints.set(this.#fixed);
-    ints.set(this.#fields, HEAD.FIELDS);
-    for (const [at, length] of SPANS) if (ints[at] !== 0 || ints[length] !== 0) ints[at] += start;
-    for (let at: number = HEAD.FIELDS; at < ints.length; at += FIELD_WORDS) {
-      ints[at] += start;
-      ints[at + 2] += start;
+    const ints = this.#ints;
+    const end = HEAD.FIELDS + ints[HEAD.COUNT] * FIELD_WORDS;
+    if (start !== 0) {
+      for (const [at, length] of SPANS) if (ints[at] !== 0 || ints[length] !== 0) ints[at] += start;
+      for (let at: number = HEAD.FIELDS; at < end; at += FIELD_WORDS) {
+        ints[at] += start;
+        ints[at + 2] += start;
+      }
     }
-    if (this.#options.length > 0) this.#markNamed(bytes, ints);
-    return new Head(bytes, ints, 0);
+    if (this.#options.length > 0) this.#markNamed(bytes, ints, end);
+    this.#head.bytes = bytes;
+    return this.#head;
   }
 
   /** Marks the fields that Connection names (RFC 9110 §7.6.1), but for those that keep the next hop from being misled. */
-  #markNamed(bytes: Uint8Array, ints: Int32Array): void {
+  #markNamed(bytes: Uint8Array, ints: Int32Array, end: number): void {
     const named = new Set(this.#options.filter((option) => !matchesName(option, PROTECTED_FIELDS)));
-    for (let at: number = HEAD.FIELDS; at < ints.length; at += FIELD_WORDS) {
+    for (let at: number = HEAD.FIELDS; at < end; at += FIELD_WORDS) {
       const name = textOf(bytes, ints[at], ints[at] + (ints[at + 1] & 0xffff)).toLowerCase();
       if (!named.has(name)) continue;
       ints[at + 1] |= HOP_BY_HOP;
@@ -477,8 +544,10 @@ export class HeadParser {
   }
 }
 
-const KNOWN_IDS: ReadonlyMap<string, number> = new Map(Object.entries(KNOWN_ID));
-const HOP_BY_HOP_NAMES: ReadonlySet<string> = new Set(['connection', 'transfer-encoding', 'upgrade', 'te', 'keep-alive', 'proxy-connection']);
+/** `HOP_BY_HOP` for the ids of the fields that always are (RFC 9110 §7.6.1), 0 for others. */
+const HOP_BY_HOP_OF: Readonly<Int32Array> = Int32Array.from({ length: KNOWN_NAMES.length + 1 }, (_, id) =>
+  ['connection', 'transfer-encoding', 'upgrade', 'te', 'keep-alive', 'proxy-connection'].includes(KNOWN_NAMES[id - 1] ?? '') ? HOP_BY_HOP : 0,
+);
 const SPANS = [
   [HEAD.METHOD, HEAD.METHOD_BYTES],
   [HEAD.TARGET, HEAD.TARGET_BYTES],
@@ -495,27 +564,34 @@ function trimSpace(text: string): string {
   return text.slice(start, end);
 }
 
-/** `uri-host [ ":" port ]` (RFC 3986 §3.2.2, §3.2.3) without user information, without an empty host, and without `,`, which would make a list of it. */
-function isAuthority(authority: string, needsPort: boolean): boolean {
-  let at = 0;
-  if (authority.startsWith('[')) {
-    at = 1;
-    while (at < authority.length && (hexValue(authority.charCodeAt(at)) >= 0 || authority[at] === ':' || authority[at] === '.')) at++;
-    if (at < 3 || authority[at] !== ']') return false;
+/** 1 where a byte may stand in a registered name, but for `%` (RFC 3986 §3.2.2), and but for `,`, which would make a list of it. */
+const HOST: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, byte) =>
+  isAlpha(byte) || isDigit(byte) || "-._~!$&'()*+;=".includes(String.fromCharCode(byte)) ? 1 : 0,
+);
+
+/** `uri-host [ ":" port ]` (RFC 3986 §3.2.2, §3.2.3) without user information and without an empty host. */
+function isAuthority(bytes: Uint8Array, start: number, end: number, needsPort: boolean): boolean {
+  let at = start;
+  if (start < end && bytes[start] === 0x5b) {
+    at++;
+    while (at < end && (hexValue(bytes[at]) >= 0 || bytes[at] === COLON || bytes[at] === 0x2e)) at++;
+    if (at < start + 3 || at === end || bytes[at] !== 0x5d) return false;
     at++;
   } else {
-    for (; at < authority.length && authority[at] !== ':'; at++) {
-      const byte = authority.charCodeAt(at);
-      if (byte === 0x25) {
-        if (at + 2 >= authority.length || hexValue(authority.charCodeAt(at + 1)) < 0 || hexValue(authority.charCodeAt(at + 2)) < 0) return false;
-        at += 2;
-      } else if (!isAlpha(byte) && !isDigit(byte) && !"-._~!$&'()*+;=".includes(authority[at])) return false;
+    for (; at < end && bytes[at] !== COLON; at++) {
+      if (HOST[bytes[at]] === 1) continue;
+      if (bytes[at] !== 0x25 || at + 2 >= end || hexValue(bytes[at + 1]) < 0 || hexValue(bytes[at + 2]) < 0) return false;
+      at += 2;
     }
-    if (at === 0) return false;
+    if (at === start) return false;
   }
-  if (at === authority.length) return !needsPort;
-  if (authority[at] !== ':') return false;
-  const port = authority.slice(at + 1);
-  if (port === '') return !needsPort;
-  return /^[0-9]+$/.test(port) && Number(port) <= 65535;
+  if (at === end) return !needsPort;
+  if (bytes[at] !== COLON) return false;
+  if (++at === end) return !needsPort;
+  let port = 0;
+  for (; at < end; at++) {
+    if (!isDigit(bytes[at])) return false;
+    port = Math.min(port * 10 + bytes[at] - 0x30, 65536);
+  }
+  return port <= 65535;
 }

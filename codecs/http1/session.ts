@@ -1,9 +1,11 @@
 import type { Edits } from '../../src/protocol/edits.js';
-import type { BodyFraming, FramingLimits, Input, MessageSession, OutHead, RequestContext, Step } from '../../src/protocol/framing.js';
+import type { BodyFraming, FramingLimits, Input, MessageSession, OutHead, RequestContext, Room, Step } from '../../src/protocol/framing.js';
 import type { Head } from '../../src/protocol/head.js';
 import { BodyReader } from './body-reader.js';
-import { encodeBody, encodeEnd, encodeHead } from './encoder.js';
+import { encodeBody, encodeEnd, encodeHead, mostHeadBytes, writeHead } from './encoder.js';
 import { HeadParser } from './head-parser.js';
+
+const MORE: Step = { kind: 'more' };
 
 /**
  * One connection's messages: requests read and responses written on the downstream side, the other way round upstream.
@@ -27,7 +29,7 @@ export class Http1Session implements MessageSession {
     if (this.#state === 'pending') throw new Error('http1: next() before startBody()');
     if (this.#state === 'head') {
       const head = this.#parser.parse(input.bytes, input.offset);
-      if (head === undefined) return { kind: 'more' };
+      if (head === undefined) return MORE;
       input.offset += this.#parser.skipped + head.wireBytes;
       this.#parser.reset();
       this.#head = head;
@@ -60,6 +62,12 @@ export class Http1Session implements MessageSession {
 
   encodeHead(head: Head | undefined, edits: Edits, out: OutHead): Uint8Array {
     return encodeHead(head, edits, out);
+  }
+  writeHead(head: Head | undefined, edits: Edits, out: OutHead, room: Room): void {
+    writeHead(head, edits, out, room);
+  }
+  mostHeadBytes(head: Head | undefined, edits: Edits): number {
+    return mostHeadBytes(head, edits);
   }
   encodeBody(bytes: Uint8Array, framing: BodyFraming): Uint8Array[] {
     return encodeBody(bytes, framing);

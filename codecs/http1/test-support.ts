@@ -4,6 +4,7 @@ import { CodecError } from '../../src/base/errors.js';
 import type { Edits } from '../../src/protocol/edits.js';
 import type { BodyFraming, FramingLimits, Input, OutHead, RequestContext } from '../../src/protocol/framing.js';
 import { Head } from '../../src/protocol/head.js';
+import { FIELD_WORDS, HEAD } from '../../src/protocol/head-layout.js';
 import { BodyReader } from './body-reader.js';
 import { encodeHead } from './encoder.js';
 import { HeadParser } from './head-parser.js';
@@ -59,7 +60,7 @@ export const fallback: Implementation = {
     try {
       for (const length of [...cuts, bytes.length]) {
         const head = parser.parse(bytes.subarray(0, length), 0);
-        if (head !== undefined) return { table: head.ints, skipped: parser.skipped };
+        if (head !== undefined) return { table: head.ints.slice(0, HEAD.FIELDS + head.count * FIELD_WORDS), skipped: parser.skipped };
       }
     } catch (cause) {
       return { fault: faultOf(cause, isResponse) };

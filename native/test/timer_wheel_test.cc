@@ -66,6 +66,15 @@ TEST(TimerWheel, MovesARestartedTimer) {
   EXPECT_LE(sooner.fired_ms, 5'250);
 }
 
+TEST(TimerWheel, TellsOfATimerWhoseSlotTheClockHasPassedSinceTheLastTurn) {
+  TimerWheel wheel;
+  const double now = 5'000;
+  wheel.advance(now, [](TimerNode&) {});
+  Timer timer;
+  wheel.start(timer, now, now + 20);
+  EXPECT_LE(wheel.next_ms(now + 100), 1);
+}
+
 TEST(TimerWheel, SurvivesALongSleepBetweenTwoTurns) {
   TimerWheel wheel;
   double now = 5'000;

@@ -15,6 +15,8 @@ export interface Flag {
   readonly help: string;
   /** Only these values. */
   readonly choices?: readonly string[];
+  /** May be given several times; the values are joined with commas. */
+  readonly repeats?: boolean;
   /** Accepted, and without effect. */
   readonly ignored?: boolean;
 }
@@ -30,7 +32,7 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     value: 'MODE',
     choices: ['serve', 'validate', 'init_only'],
-    help: 'serve (default), or validate: check the configuration and exit',
+    help: 'serve (default); validate: check the configuration and exit; init_only: start, and exit once ready',
   },
   { name: 'concurrency', kind: 'count', value: 'N', help: 'data workers; default: one for each core' },
   { name: 'backend', kind: 'text', value: 'NAME', choices: ['auto', 'native', 'fallback'], help: 'engine; default: SLUICE_BACKEND, else auto' },
@@ -45,7 +47,7 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     value: 'NAME',
     choices: ['gradual', 'immediate'],
-    help: 'accepted; connections are asked to close at once',
+    help: 'in a graceful drain, connections end with their next response: all at once (immediate), or more and more of them over the drain time (gradual, the default)',
   },
   { name: 'service-cluster', kind: 'text', value: 'NAME', help: 'node.cluster, over the file' },
   { name: 'service-node', kind: 'text', value: 'NAME', help: 'node.id, over the file' },
@@ -55,6 +57,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'file-flush-interval-msec', kind: 'count', value: 'N', help: 'access logs are written at least so often; default 10000' },
   { name: 'file-flush-min-size-kb', kind: 'count', value: 'N', help: 'access logs are written when so much waits; default 64' },
   { name: 'admin-address-path', kind: 'text', value: 'FILE', help: 'write the bound admin address to a file' },
+  { name: 'stats-tag', kind: 'text', value: 'NAME:VALUE', repeats: true, help: 'a tag of every statistic; may be repeated' },
   { name: 'restart-epoch', kind: 'count', value: 'N', help: 'above 0: another process holds the same ports, and that is no error' },
   { name: 'version', kind: 'switch', help: 'print the version and exit' },
   { name: 'help', short: 'h', kind: 'switch', help: 'print this and exit' },
@@ -78,7 +81,6 @@ export const FLAGS: readonly Flag[] = [
   ignored('reject-unknown-dynamic-fields', 'switch', ''),
   ignored('ignore-unknown-dynamic-fields', 'switch', ''),
   ignored('disable-extensions', 'text', ''),
-  ignored('stats-tag', 'text', ''),
   ignored('bootstrap-version', 'count', 'removed from Envoy'),
   ignored('max-obj-name-len', 'count', 'removed from Envoy'),
   ignored('max-stats', 'count', 'removed from Envoy'),
@@ -146,9 +148,23 @@ export function parseArguments(args: readonly string[], flags: readonly Flag[]):
       else values.set(flag.name, Number(value));
     } else if (flag.choices !== undefined && !flag.choices.includes(value)) {
       errors.push(`${written} ${JSON.stringify(value)}: expected one of ${flag.choices.join(', ')}`);
-    } else values.set(flag.name, value);
+    } else values.set(flag.name, flag.repeats && values.has(flag.name) ? `${values.get(flag.name)},${value}` : value);
   }
   return { values, positional, warnings, errors };
+}
+
+/** Characters of a line of `--help`. */
+export const HELP_WIDTH = 100;
+
+/** Lines of at most `width` characters; a longer word has a line of its own. */
+export function wrapWords(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines[lines.length - 1];
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
 }
 
 /** The flags' part of `--help`. */
@@ -159,6 +175,12 @@ export function describeFlags(flags: readonly Flag[]): string {
       `  ${short === undefined ? '   ' : `-${short},`} --${name}${value === undefined ? '' : ` ${value}`}`,
       help,
     ]);
-  const width = Math.min(42, Math.max(...lines.map(([left]) => left.length)));
-  return lines.map(([left, help]) => (left.length > width ? `${left}\n${' '.repeat(width)}  ${help}` : `${left.padEnd(width)}  ${help}`)).join('\n');
+  const width = Math.min(36, Math.max(...lines.map(([left]) => left.length)));
+  const indent = ' '.repeat(width + 2);
+  return lines
+    .map(([left, help]) => {
+      const text = wrapWords(help, HELP_WIDTH - indent.length).join(`\n${indent}`);
+      return left.length > width ? `${left}\n${indent}${text}` : `${left.padEnd(width)}  ${text}`;
+    })
+    .join('\n');
 }

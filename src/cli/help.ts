@@ -1,4 +1,4 @@
-import { describeFlags, FLAGS, VALIDATE_FLAGS } from './arguments.js';
+import { describeFlags, FLAGS, HELP_WIDTH, VALIDATE_FLAGS, wrapWords } from './arguments.js';
 
 /** `sluice --help`. */
 export function helpText(version: string): string {
@@ -13,6 +13,7 @@ Start
   FILE is an Envoy v3 Bootstrap in YAML or JSON; examples/quickstart.yaml is a small one:
     sluice run -c examples/quickstart.yaml --concurrency 2
     curl localhost:9901/help               what the admin server answers
+    sluice validate FILE                   every mistake at once, with line, field and nearest spelling
 
 Flags
 ${describeFlags(FLAGS)}
@@ -34,15 +35,8 @@ Exit status
   1  the configuration is not valid, or the proxy could not start (the reason is on standard error)
 
 Accepted for compatibility, without effect:
-${wrap(noEffect, 98)}
+${wrapWords(noEffect.join(' '), HELP_WIDTH - 2)
+  .map((line) => `  ${line}`)
+  .join('\n')}
 `;
-}
-
-function wrap(words: readonly string[], width: number): string {
-  const lines = [' '];
-  for (const word of words) {
-    if (lines[lines.length - 1].length + word.length + 1 > width) lines.push(' ');
-    lines[lines.length - 1] += ` ${word}`;
-  }
-  return lines.join('\n');
 }

@@ -82,7 +82,8 @@ async function run(args: Arguments, program: Program, named: boolean): Promise<n
   }
   const node = { id: text('service-node'), cluster: text('service-cluster'), zone: text('service-zone') };
   const allowUnknownFields = allowsUnknown(args);
-  if (text('mode') === 'validate') return validate(path, text('config-yaml'), 'text', { allowUnknownFields, node }, program);
+  const hasLogFormat = values.has('log-format');
+  if (text('mode') === 'validate') return validate(path, text('config-yaml'), 'text', { allowUnknownFields, node, hasLogFormat }, program);
   return serve(args, program, path, { node, allowUnknownFields });
 }
 
@@ -108,6 +109,8 @@ async function serve(
       backend: backendOf(text('backend') ?? process.env.SLUICE_BACKEND),
       adminAddressPath: text('admin-address-path'),
       drainTimeMs: (count('drain-time-s') ?? 600) * 1000,
+      drainStrategy: text('drain-strategy') === 'immediate' ? 'immediate' : 'gradual',
+      statsTags: statsTagsOf(text('stats-tag')),
       restartEpoch: count('restart-epoch'),
       log: {
         level: levelOf(text('log-level')),
@@ -133,18 +136,42 @@ async function serve(
   return 0;
 }
 
+/** Switches that are fields of envoy.admin.v3.CommandLineOptions. */
+const SHOWN_SWITCHES: ReadonlySet<string> = new Set([
+  'use-dynamic-base-id',
+  'ignore-unknown-dynamic-fields',
+  'reject-unknown-dynamic-fields',
+  'skip-deprecated-logs',
+  'log-format-escaped',
+  'enable-mutex-tracing',
+  'cpuset-threads',
+  'enable-fine-grain-logging',
+  'enable-core-dump',
+  'skip-hot-restart-on-no-parent',
+  'skip-hot-restart-parent-stats',
+]);
+
 /** The given flags as envoy.admin.v3.CommandLineOptions names them, where they differ from the name with `_`. */
 function commandLine({ values }: Arguments): object {
   const options: Record<string, unknown> = {};
-  const strategy = values.get('drain-strategy');
-  if (typeof strategy === 'string') options.drain_strategy = strategy === 'immediate' ? 'Immediate' : 'Gradual';
   const parent = values.get('parent-shutdown-time-s');
   if (parent !== undefined) options.parent_shutdown_time = `${parent}s`;
   const version = values.get('local-address-ip-version');
   if (version !== undefined) options.local_address_ip_version = version;
-  for (const name of ['skip-deprecated-logs', 'enable-core-dump', 'disable-hot-restart'])
-    if (values.has(name)) options[name.replaceAll('-', '_')] = true;
+  for (const name of SHOWN_SWITCHES) if (values.has(name)) options[name.replaceAll('-', '_')] = true;
   return options;
+}
+
+/** `NAME:VALUE,...`. Throws where a part has no colon. */
+function statsTagsOf(text: string | undefined): ReadonlyMap<string, string> | undefined {
+  if (text === undefined) return undefined;
+  return new Map(
+    text.split(',').map((part): [string, string] => {
+      const colon = part.indexOf(':');
+      if (colon < 1 || colon === part.length - 1) throw new Error(`--stats-tag ${JSON.stringify(part)}: expected NAME:VALUE`);
+      return [part.slice(0, colon), part.slice(colon + 1)];
+    }),
+  );
 }
 
 function levelOf(text: string | undefined): ReturnType<typeof parseLogLevel> {

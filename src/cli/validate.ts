@@ -13,7 +13,12 @@ export function readSource(path: string | undefined, overlay: string | undefined
   const over = overlay === undefined ? undefined : { text: overlay, file: '--config-yaml' };
   if (path === undefined) return over === undefined ? { text: '', file: '' } : over;
   const file = path === '-' ? 0 : path;
-  return { text: readFileSync(file, 'utf8'), file: path === '-' ? '<stdin>' : path, overlay: over };
+  const name = path === '-' ? '<stdin>' : path;
+  try {
+    return { text: readFileSync(file, 'utf8'), file: name, overlay: over };
+  } catch (cause) {
+    throw new Error(`cannot read the configuration ${JSON.stringify(name)}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Checks a configuration and prints `configuration 'path' OK` or every problem. Answers the exit status. */

@@ -2,7 +2,7 @@
 import { ConfigError } from '../base/errors.js';
 import type { RuntimeConfig } from '../proxy/runtime.js';
 import type { CompileProblem } from './compile/context.js';
-import { compileConfig } from './compile/index.js';
+import { compileConfig, type ServerConfig } from './compile/index.js';
 import { formatProblems, loadBootstrap, type Problem, type SourceMap } from './config/index.js';
 import type { Bootstrap } from './config/types.js';
 
@@ -20,6 +20,8 @@ export interface ConfigurationOptions {
   readonly allowUnknownFields?: boolean;
   /** `--service-node`, `--service-cluster`, `--service-zone`: over the file's `node`. */
   readonly node?: { readonly id?: string; readonly cluster?: string; readonly zone?: string };
+  /** `--log-format` is given: the configuration must not say another one. */
+  readonly hasLogFormat?: boolean;
 }
 
 /** A configuration that can be run, or the problems in the way. */
@@ -27,6 +29,8 @@ export interface CheckedConfiguration {
   readonly bootstrap: Bootstrap | undefined;
   /** Compiled for the main thread: names, cluster types, sources; its access logs go nowhere. */
   readonly config: RuntimeConfig | undefined;
+  /** What is the server's own: statistics, their tags and buckets. */
+  readonly server: ServerConfig | undefined;
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
@@ -41,20 +45,30 @@ export class InvalidConfiguration extends ConfigError {
 /** Loads and compiles. Throws nothing for whatever text. */
 export function checkConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): CheckedConfiguration {
   const { text, file, format, overlay } = source;
-  const { node, allowUnknownFields } = options;
+  const { node, allowUnknownFields, hasLogFormat } = options;
   const loaded = loadBootstrap(text, { file, format, overlay, allowUnknownFields });
   const { warnings } = loaded;
   if (loaded.bootstrap === undefined) {
     // What was understood may have further mistakes: better all at once than one after the other.
     const further = loaded.partial === undefined ? [] : compileProblems(loaded.partial, loaded.source);
     const problems = [...loaded.problems, ...further.filter((problem) => !loaded.problems.some((known) => isEcho(problem, known)))];
+    if (hasLogFormat && loaded.partial !== undefined) problems.push(...logFormatTwice(loaded.partial, loaded.source));
     problems.sort((a, b) => Number(a.file !== file) - Number(b.file !== file) || a.line - b.line || a.column - b.column);
-    return { bootstrap: undefined, config: undefined, problems, warnings };
+    return { bootstrap: undefined, config: undefined, server: undefined, problems, warnings };
   }
   const bootstrap = node === undefined ? loaded.bootstrap : withNode(loaded.bootstrap, node);
-  const { config, problems } = compileConfig(bootstrap, {});
+  const { config, server, problems } = compileConfig(bootstrap, {});
   const placed = problems.map((problem) => place(problem, loaded.source));
-  return { bootstrap, config: problems.length > 0 ? undefined : config, problems: placed, warnings };
+  if (hasLogFormat) placed.push(...logFormatTwice(bootstrap, loaded.source));
+  return { bootstrap, config: placed.length > 0 ? undefined : config, server, problems: placed, warnings };
+}
+
+/** Envoy's rule: the format of log lines comes from one place. */
+function logFormatTwice(bootstrap: Bootstrap, source: SourceMap): Problem[] {
+  if (bootstrap.applicationLogConfig?.logFormat === undefined) return [];
+  return [
+    source.report('application_log_config.log_format', 'the log format is given here and by --log-format: only one of them can say it', 'DUPLICATE'),
+  ];
 }
 
 const place = ({ path, message, code, suggestion }: CompileProblem, source: SourceMap): Problem => source.report(path, message, code, suggestion);
@@ -78,10 +92,10 @@ function isEcho(problem: Problem, known: Problem): boolean {
 export function requireConfiguration(
   source: ConfigSource,
   options: ConfigurationOptions = {},
-): { bootstrap: Bootstrap; config: RuntimeConfig; warnings: readonly Problem[] } {
-  const { bootstrap, config, problems, warnings } = checkConfiguration(source, options);
-  if (bootstrap === undefined || config === undefined) throw new InvalidConfiguration(problems);
-  return { bootstrap, config, warnings };
+): { bootstrap: Bootstrap; config: RuntimeConfig; server: ServerConfig; warnings: readonly Problem[] } {
+  const { bootstrap, config, server, problems, warnings } = checkConfiguration(source, options);
+  if (bootstrap === undefined || config === undefined || server === undefined) throw new InvalidConfiguration(problems);
+  return { bootstrap, config, server, warnings };
 }
 
 function withNode(bootstrap: Bootstrap, { id, cluster, zone }: NonNullable<ConfigurationOptions['node']>): Bootstrap {

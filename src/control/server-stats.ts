@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Counter, type Histogram, StatsStore } from '../base/stats.js';
+import type { ListenerConfig } from '../proxy/runtime.js';
 import { SERVER_STATE, type ServerState } from './admin/backend.js';
 import type { StatsView } from './stats/stats-view.js';
 
@@ -17,6 +19,7 @@ export class ServerStats {
   readonly workerReplaced: Counter;
   readonly backend: Counter;
   readonly initializationMs: Histogram;
+  readonly #listeners: { readonly active: Counter; readonly added: Counter; readonly modified: Counter; readonly removed: Counter };
   readonly #uptime: Counter;
   readonly #allocated: Counter;
   readonly #heap: Counter;
@@ -25,7 +28,8 @@ export class ServerStats {
   readonly #view: StatsView;
   readonly #startMs = performance.now();
 
-  constructor(view: StatsView, version: string) {
+  /** `versionNumber`: instead of the one made of `version`. */
+  constructor(view: StatsView, version: string, versionNumber?: number | bigint) {
     this.#view = view;
     this.store = new StatsStore((definition, slab) => view.attach(MAIN_THREAD, definition, slab));
     const { store } = this;
@@ -33,6 +37,12 @@ export class ServerStats {
     this.live = store.gauge('server.live');
     this.concurrency = store.gauge('server.concurrency');
     this.workersStarted = store.gauge('listener_manager.workers_started');
+    this.#listeners = {
+      active: store.gauge('listener_manager.total_listeners_active'),
+      added: store.counter('listener_manager.listener_added'),
+      modified: store.counter('listener_manager.listener_modified'),
+      removed: store.counter('listener_manager.listener_removed'),
+    };
     this.workerReplaced = store.counter('server.worker_replaced');
     this.backend = store.gauge('sluice.backend');
     this.initializationMs = store.histogram('server.initialization_time_ms');
@@ -42,12 +52,25 @@ export class ServerStats {
     this.#physical = store.gauge('server.memory_physical_size');
     this.#connections = store.gauge('server.total_connections');
     const [major, minor, patch] = version.split('.').map((part) => Number.parseInt(part, 10) || 0);
-    store.gauge('server.version').set(major * 1_000_000 + minor * 1_000 + patch);
+    store.gauge('server.version').set(versionNumber === undefined ? major * 1_000_000 + minor * 1_000 + patch : Number(versionNumber));
     store.gauge('server.parent_connections').set(0);
     store.gauge('server.hot_restart_epoch').set(0);
     store.gauge('server.days_until_first_cert_expiring').set(NO_CERTIFICATE_DAYS);
     this.workersStarted.set(0);
     this.setState('PRE_INITIALIZING');
+  }
+
+  /** Counts what a change of the configuration does to listeners. */
+  countListeners(before: readonly ListenerConfig[], after: readonly ListenerConfig[]): void {
+    const old = new Map(before.map(({ name, source }) => [name, source]));
+    for (const { name, source } of after) {
+      const known = old.get(name);
+      if (known === undefined) this.#listeners.added.inc();
+      else if (!isDeepStrictEqual(known, source)) this.#listeners.modified.inc();
+      old.delete(name);
+    }
+    this.#listeners.removed.inc(old.size);
+    this.#listeners.active.set(after.length);
   }
 
   setState(state: ServerState): void {

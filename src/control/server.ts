@@ -7,6 +7,10 @@ import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { CallbackSink, FileSink, type LogFormat, type Logger, LogHub, type LogLevel, type LogSink } from '../base/log.js';
 import type { Address } from '../network/engine.js';
+import { LogFiles } from '../proxy/access-log/file-access-log.js';
+import { breakerMemory } from '../proxy/cluster/breaker-use.js';
+import type { DrainStrategy } from '../proxy/drain-sequence.js';
+import { connectionCells } from '../proxy/listener/connection-count.js';
 import type { ListenerConfig, RuntimeConfig } from '../proxy/runtime.js';
 import { AdminServer } from './admin/admin-server.js';
 import type {
@@ -20,18 +24,24 @@ import type {
   ServerState,
 } from './admin/backend.js';
 import { addressText } from './admin/text.js';
+import { compileAdminLogs, type ServerConfig } from './compile/index.js';
 import type { Address as AddressMessage, Bootstrap } from './config/types.js';
 import { type ConfigSource, requireConfiguration } from './configuration.js';
 import { DnsClusters } from './dns-clusters.js';
 import { dumpConfiguration } from './dump.js';
 import { ServerStats } from './server-stats.js';
 import { StatsView } from './stats/stats-view.js';
-import { TagExtractor, tagRules } from './stats/tags.js';
+import { TagExtractor } from './stats/tags.js';
 import { ListenersError, WorkerPool } from './worker-pool.js';
 import type { BackendChoice, ListenerFailure, WorkerConfig } from './worker-protocol.js';
 
 /** `--drain-time-s`. */
 export const DEFAULT_DRAIN_TIME_MS = 600_000;
+/** `--drain-strategy`. */
+const DEFAULT_DRAIN_STRATEGY: DrainStrategy = 'gradual';
+/** `--file-flush-interval-msec` and `--file-flush-min-size-kb`. */
+const DEFAULT_FILE_FLUSH_MS = 10_000;
+const DEFAULT_FILE_FLUSH_BYTES = 65_536;
 /** Histograms' intervals, where the configuration does not say (`stats_flush_interval`). */
 const DEFAULT_FLUSH_MS = 5_000;
 /** Hosts of one cluster that `/clusters` looks up statistics for. */
@@ -52,12 +62,14 @@ export interface ServerOptions {
   readonly adminAddressPath?: string;
   /** Default 600,000. */
   readonly drainTimeMs?: number;
+  /** Of a graceful drain: connections end with their next response (`immediate`), or more and more of them do over the drain time. Default `gradual`. */
+  readonly drainStrategy?: DrainStrategy;
   readonly node?: { readonly id?: string; readonly cluster?: string; readonly zone?: string };
   readonly log?: {
     /** Default `info`. */
     readonly level?: LogLevel;
     readonly components?: ReadonlyMap<string, LogLevel>;
-    /** Over the configuration's `application_log_config`. */
+    /** Where the configuration's `application_log_config` says none; both is an error. */
     readonly format?: LogFormat;
     /** Appended to; default: standard error. */
     readonly path?: string;
@@ -65,6 +77,8 @@ export interface ServerOptions {
     readonly write?: (line: string) => void;
   };
   readonly accessLog?: { readonly flushIntervalMs?: number; readonly flushMinBytes?: number };
+  /** Tags of every statistic. */
+  readonly statsTags?: ReadonlyMap<string, string>;
   /** Part of a hot restart: other processes hold the same ports. Default 0. */
   readonly restartEpoch?: number;
   /** What `/server_info` shows as `command_line_options`, over the defaults. */
@@ -83,8 +97,8 @@ export interface BoundListeners {
 /** Starts the proxy. Throws InvalidConfiguration, ListenersError (all listeners that cannot be opened) or ListenError (admin); nothing runs then. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const started = performance.now();
-  const checked = requireConfiguration(options.config, options);
-  const server = new Server(options, checked.bootstrap, checked.config);
+  const checked = requireConfiguration(options.config, checksOf(options));
+  const server = new Server(options, checked);
   for (const { file, line, path, message } of checked.warnings) server.logger.component('config').warning(`${file}:${line}: ${path}: ${message}`);
   try {
     await server.begin();
@@ -96,6 +110,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return server;
 }
 
+const checksOf = ({ allowUnknownFields, node, log }: ServerOptions) => ({ allowUnknownFields, node, hasLogFormat: log?.format !== undefined });
+
 /** A running proxy. Made by `startServer`. */
 export class Server {
   readonly #options: ServerOptions;
@@ -104,18 +120,24 @@ export class Server {
   readonly #pool: WorkerPool;
   readonly #dns: DnsClusters;
   readonly #tags: TagExtractor;
+  readonly #adminLogs: LogFiles;
   readonly #admin: AdminServer | undefined;
   readonly #format: LogFormat | undefined;
   readonly #startedAt = new Date();
   readonly #componentLevels: Map<string, LogLevel>;
   readonly logger: Logger;
-  readonly stats = new StatsView();
+  readonly stats: StatsView;
   readonly serverStats: ServerStats;
   /** Settled when the proxy has stopped. */
   readonly closed: Promise<void>;
   #resolveClosed: () => void = () => {};
   #bootstrap: Bootstrap;
   #config: RuntimeConfig;
+  readonly #server: ServerConfig;
+  /** Open connections over all workers, by listener, and by filter that bounds them. */
+  readonly #connections = new Map<string, SharedArrayBuffer>();
+  /** What is in use of circuit breakers over all workers, by cluster. */
+  readonly #breakers = new Map<string, SharedArrayBuffer>();
   #updatedAt = new Date();
   #adminAddress: Address | undefined;
   #backend: { readonly name: 'native' | 'fallback'; readonly reason: string } | undefined;
@@ -127,10 +149,13 @@ export class Server {
   #change: Promise<void> = Promise.resolve();
 
   /** Use `startServer`. */
-  constructor(options: ServerOptions, bootstrap: Bootstrap, config: RuntimeConfig) {
+  constructor(options: ServerOptions, checked: { readonly bootstrap: Bootstrap; readonly config: RuntimeConfig; readonly server: ServerConfig }) {
+    const { bootstrap, config, server } = checked;
     this.#options = options;
     this.#bootstrap = bootstrap;
     this.#config = config;
+    this.#server = server;
+    this.stats = new StatsView(server.showsStat);
     const { log = {} } = options;
     const configured = bootstrap.applicationLogConfig?.logFormat;
     this.#format = log.format ?? configured?.textFormat ?? configured?.jsonFormat;
@@ -138,15 +163,11 @@ export class Server {
     this.#componentLevels = new Map(log.components);
     this.#hub = new LogHub({ level: log.level, components: log.components, format: this.#format, sink: this.#sink });
     this.logger = this.#hub.logger('main');
-    this.serverStats = new ServerStats(this.stats, options.version);
+    this.serverStats = new ServerStats(this.stats, options.version, bootstrap.statsServerVersionOverride);
     this.stats.refresh = () => this.serverStats.refresh();
-    const { statsTags = [], useAllDefaultTags = true } = bootstrap.statsConfig ?? {};
-    this.#tags = new TagExtractor(
-      tagRules(
-        statsTags.map(({ tagName = '', regex, fixedValue }) => ({ tagName, regex, fixedValue })),
-        useAllDefaultTags,
-      ),
-    );
+    this.#tags = new TagExtractor([...fixedTags(options.statsTags), ...server.tagRules]);
+    const { flushIntervalMs = DEFAULT_FILE_FLUSH_MS, flushMinBytes = DEFAULT_FILE_FLUSH_BYTES } = options.accessLog ?? {};
+    const connections = connectionCells(this.#wantedWorkers);
     this.#pool = new WorkerPool({
       entry: options.workerEntry,
       data: () => ({
@@ -159,7 +180,9 @@ export class Server {
           toMain: log.write !== undefined,
         },
         codecs: options.codecs.href,
-        accessLog: { flushIntervalMs: options.accessLog?.flushIntervalMs ?? 10_000, flushMinBytes: options.accessLog?.flushMinBytes ?? 65_536 },
+        accessLog: { flushIntervalMs, flushMinBytes },
+        drain: { timeMs: options.drainTimeMs ?? DEFAULT_DRAIN_TIME_MS, strategy: options.drainStrategy ?? DEFAULT_DRAIN_STRATEGY },
+        connections,
       }),
       stats: this.stats,
       log: this.logger,
@@ -169,10 +192,16 @@ export class Server {
     this.#dns = new DnsClusters(this.serverStats.store, this.#hub.logger('dns'), (cluster, endpoints) =>
       this.#pool.updateEndpoints(cluster, endpoints),
     );
+    this.#adminLogs = new LogFiles({
+      stats: this.serverStats.store,
+      warn: (text) => this.#hub.logger('file').warning(text),
+      flushIntervalMs,
+      flushBytes: flushMinBytes,
+    });
     this.#admin =
       options.admin === false || (options.admin === undefined && bootstrap.admin?.address === undefined)
         ? undefined
-        : new AdminServer(this.#backendForAdmin(), this.#hub.logger('admin'));
+        : new AdminServer(this.#backendForAdmin(), this.#hub.logger('admin'), compileAdminLogs(bootstrap, this.#adminLogs.create));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -196,6 +225,9 @@ export class Server {
   get concurrency(): number {
     return this.#concurrency;
   }
+  get #wantedWorkers(): number {
+    return Math.max(1, this.#options.concurrency ?? availableParallelism());
+  }
   get state(): ServerState {
     return this.#failsHealthcheck && this.#state === 'LIVE' ? 'DRAINING' : this.#state;
   }
@@ -206,10 +238,10 @@ export class Server {
     if (this.#admin !== undefined) await this.#openAdmin(this.#admin);
     await this.#refuseTakenPorts(this.#config.listeners);
     await this.#dns.apply(this.#config.clusters.values());
-    await this.#pool.start(this.#workerConfig(this.#bootstrap), (report) => {
+    await this.#pool.start(this.#workerConfig(this.#bootstrap, this.#config), (report) => {
       this.#backend = { name: report.backend, reason: report.reason };
       this.serverStats.backend.set(report.backend === 'native' ? 1 : 0);
-      const wanted = Math.max(1, this.#options.concurrency ?? availableParallelism());
+      const wanted = this.#wantedWorkers;
       this.#concurrency = report.reusePort ? wanted : 1;
       this.logger.info(`engine: ${report.backend} (${report.reason})`);
       if (this.#concurrency < wanted) {
@@ -221,6 +253,7 @@ export class Server {
       return this.#concurrency;
     });
     this.serverStats.workersStarted.set(1);
+    this.serverStats.countListeners([], this.#config.listeners);
     this.#setState('LIVE');
     const flushMs = this.#bootstrap.statsFlushInterval ?? DEFAULT_FLUSH_MS;
     this.#flushTimer = setInterval(() => {
@@ -245,17 +278,18 @@ export class Server {
   }
   async #reconfigure(source: ConfigSource): Promise<void> {
     if (this.#stopping !== undefined) throw new Error('the proxy is stopping');
-    const { bootstrap, config, warnings } = requireConfiguration(source, this.#options);
+    const { bootstrap, config, warnings } = requireConfiguration(source, checksOf(this.#options));
     for (const { file, line, path, message } of warnings) this.#hub.logger('config').warning(`${file}:${line}: ${path}: ${message}`);
     const known = new Set(this.#config.listeners.flatMap(({ addresses }) => addresses.map(keyOf)));
     await this.#refuseTakenPorts(config.listeners, known);
     await this.#dns.apply(config.clusters.values());
     try {
-      await this.#pool.apply(this.#workerConfig(bootstrap));
+      await this.#pool.apply(this.#workerConfig(bootstrap, config));
     } catch (cause) {
       await this.#dns.apply(this.#config.clusters.values());
       throw cause;
     }
+    this.serverStats.countListeners(this.#config.listeners, config.listeners);
     this.#bootstrap = bootstrap;
     this.#config = config;
     this.#updatedAt = new Date();
@@ -285,6 +319,7 @@ export class Server {
     if (drainTimeMs > 0) await this.#pool.drain({ graceful: false, inboundOnly: false, skipExit: false, timeoutMs: drainTimeMs });
     await this.#pool.stop();
     await this.#admin?.close();
+    await this.#adminLogs.close();
     this.logger.info('stopped');
     await this.#hub.flush();
     this.#hub.close();
@@ -293,6 +328,7 @@ export class Server {
 
   reopenLogs(): void {
     this.#hub.reopen();
+    this.#adminLogs.reopen();
     this.#pool.reopenLogs();
   }
 
@@ -301,8 +337,14 @@ export class Server {
     this.serverStats.setState(this.state);
   }
 
-  #workerConfig(bootstrap: Bootstrap): WorkerConfig {
-    return { bootstrap, endpoints: this.#dns.endpoints(), bound: [] };
+  #workerConfig(bootstrap: Bootstrap, config: RuntimeConfig): WorkerConfig {
+    const limits = config.listeners.flatMap(({ chains }) => chains.flatMap((chain) => chain.connectionLimits.map(({ key }) => key)));
+    const names = new Set([...config.listeners.map(({ name }) => name), ...limits]);
+    for (const name of this.#connections.keys()) if (!names.has(name)) this.#connections.delete(name);
+    for (const name of names) if (!this.#connections.has(name)) this.#connections.set(name, connectionCells(this.#wantedWorkers));
+    for (const name of this.#breakers.keys()) if (!config.clusters.has(name)) this.#breakers.delete(name);
+    for (const name of config.clusters.keys()) if (!this.#breakers.has(name)) this.#breakers.set(name, breakerMemory(this.#wantedWorkers));
+    return { bootstrap, endpoints: this.#dns.endpoints(), bound: [], connections: [...this.#connections], breakers: [...this.#breakers] };
   }
 
   async #openAdmin(admin: AdminServer): Promise<void> {
@@ -351,6 +393,7 @@ export class Server {
     return {
       stats: this.stats,
       tags: this.#tags,
+      bucketsOf: this.#server.bucketsOf,
       state: () => this.state,
       serverInfo: () => this.#serverInfo(),
       clusters: async () => this.#clusterStatus(),
@@ -378,6 +421,7 @@ export class Server {
       },
       failHealthcheck: (failed) => {
         this.#failsHealthcheck = failed;
+        this.#pool.setHealthy(!failed);
         this.serverStats.setState(this.state);
       },
       quit: () => {
@@ -392,7 +436,7 @@ export class Server {
       reopenLogs: () => this.reopenLogs(),
       runtime: () => runtimeOf(this.#bootstrap),
       certificates: () => ({ certificates: [] }),
-      initDump: () => ({ unready_targets_dumps: [] }),
+      initDump: () => ({}),
     };
   }
 
@@ -408,29 +452,43 @@ export class Server {
       hot_restart_version: 'disabled',
       command_line_options: {
         base_id: '0',
+        use_dynamic_base_id: false,
+        base_id_path: '',
         concurrency: this.#concurrency,
         config_path: config.file,
         config_yaml: config.overlay?.text ?? '',
         allow_unknown_static_fields: this.#options.allowUnknownFields === true,
         reject_unknown_dynamic_fields: false,
+        ignore_unknown_dynamic_fields: false,
+        skip_deprecated_logs: false,
         admin_address_path: this.#options.adminAddressPath ?? '',
         local_address_ip_version: 'v4',
         log_level: this.#hub.level,
         component_log_level: [...this.#componentLevels].map(([name, level]) => `${name}:${level}`).join(','),
         log_format: typeof this.#format === 'string' ? this.#format : '',
+        log_format_escaped: false,
         log_path: this.#options.log?.path ?? '',
         service_cluster: node?.cluster ?? '',
         service_node: node?.id ?? '',
         service_zone: node?.locality?.zone ?? '',
-        drain_strategy: 'Gradual',
+        drain_strategy: this.#options.drainStrategy === 'immediate' ? 'Immediate' : 'Gradual',
         drain_time: `${drainTimeMs / 1000}s`,
         parent_shutdown_time: '900s',
-        file_flush_interval: `${(this.#options.accessLog?.flushIntervalMs ?? 10_000) / 1000}s`,
+        file_flush_interval: `${(this.#options.accessLog?.flushIntervalMs ?? DEFAULT_FILE_FLUSH_MS) / 1000}s`,
+        file_flush_min_size_kb: (this.#options.accessLog?.flushMinBytes ?? DEFAULT_FILE_FLUSH_BYTES) / 1024,
         mode: 'Serve',
         disable_hot_restart: true,
         restart_epoch: restartEpoch,
+        enable_mutex_tracing: false,
+        cpuset_threads: false,
+        disabled_extensions: [],
+        enable_fine_grain_logging: false,
         socket_path: '@envoy_domain_socket',
         socket_mode: 0,
+        enable_core_dump: false,
+        stats_tag: [...(this.#options.statsTags ?? [])].map(([name, value]) => `${name}:${value}`),
+        skip_hot_restart_on_no_parent: false,
+        skip_hot_restart_parent_stats: false,
         ...this.#options.commandLine,
       },
       node: {
@@ -474,6 +532,10 @@ export class Server {
     }));
   }
 }
+
+/** `--stats-tag`: tags with a fixed value. */
+const fixedTags = (tags: ReadonlyMap<string, string> = new Map()): { name: string; fixed: string }[] =>
+  [...tags].map(([name, fixed]) => ({ name, fixed }));
 
 /** An address as v3 JSON. */
 export function jsonOf(address: Address): AddressJson {

@@ -6,6 +6,8 @@ import { Worker } from 'node:worker_threads';
 import type { Logger, LogLevel } from '../base/log.js';
 import type { Counter } from '../base/stats.js';
 import type { Address } from '../network/engine.js';
+import { releaseBreakers } from '../proxy/cluster/breaker-use.js';
+import { releaseConnections } from '../proxy/listener/connection-count.js';
 import type { EndpointConfig } from '../proxy/runtime.js';
 import type { StatsView } from './stats/stats-view.js';
 import type { ApplyAnswer, BoundListener, DrainCommand, FromWorker, ListenerFailure, ToWorker, WorkerConfig, WorkerData } from './worker-protocol.js';
@@ -70,8 +72,9 @@ export class WorkerPool {
   readonly #timers = new Map<number, NodeJS.Timeout>();
   #bound: ReadonlyMap<string, readonly Address[]> = new Map();
   #config: WorkerConfig | undefined;
-  /** A drain that a replacement has to follow, too. */
-  #draining: DrainCommand | undefined;
+  /** A drain that a replacement has to follow, too, and when it began (`performance.now`). */
+  #draining: { readonly command: DrainCommand; readonly since: number } | undefined;
+  #isHealthy = true;
   #nextThread = 1;
   #nextId = 1;
   #started = false;
@@ -144,13 +147,20 @@ export class WorkerPool {
 
   /** Drains all workers and answers when their last request is over or the time has passed. */
   async drain(command: DrainCommand): Promise<void> {
-    if (!command.skipExit) this.#draining = command;
+    // A graceful drain that is under way keeps its time.
+    const since = this.#draining?.command.graceful === true && command.graceful ? this.#draining.since : performance.now();
+    this.#draining = { command, since };
     // A worker that fails while it drains has nothing left to wait for.
     await Promise.all([...this.#members.values()].map((member) => this.#ask(member, { kind: 'drain', id: 0, ...command }).catch(() => undefined)));
   }
 
   setLogLevel(level: LogLevel, component?: string): void {
     this.#broadcast({ kind: 'log-level', level, component });
+  }
+  /** While not healthy, connections are asked to close; replacements do the same. */
+  setHealthy(isHealthy: boolean): void {
+    this.#isHealthy = isHealthy;
+    this.#broadcast({ kind: 'healthy', isHealthy });
   }
   reopenLogs(): void {
     this.#broadcast({ kind: 'reopen-logs' });
@@ -280,6 +290,9 @@ export class WorkerPool {
     const { index, threadId } = member;
     if (this.#members.get(index) === member) this.#members.delete(index);
     this.#options.stats.detach(threadId);
+    const memories = [this.#options.data().connections, ...(this.#config?.connections ?? []).map(([, memory]) => memory)];
+    for (const memory of memories) releaseConnections(memory, index);
+    for (const [, memory] of this.#config?.breakers ?? []) releaseBreakers(memory, index);
     for (const { reject } of member.waiting.values()) reject(new Error(`worker ${index} has ended: ${cause}`));
     member.waiting.clear();
     if (member.stopping || this.#closing || !this.#started) return;
@@ -301,7 +314,12 @@ export class WorkerPool {
     try {
       const { member } = await this.#spawn(index);
       const { failures } = await this.#apply(member, this.#config);
-      if (this.#draining !== undefined) void this.#ask(member, { kind: 'drain', id: 0, ...this.#draining }).catch(() => undefined);
+      if (!this.#isHealthy) member.worker.postMessage({ kind: 'healthy', isHealthy: false } satisfies ToWorker);
+      if (this.#draining !== undefined) {
+        const { command, since } = this.#draining;
+        const timeoutMs = Math.max(0, command.timeoutMs - (performance.now() - since));
+        void this.#ask(member, { kind: 'drain', id: 0, ...command, timeoutMs }).catch(() => undefined);
+      }
       if (failures.length > 0) {
         // The others serve on; ending this one brings it back here, with a longer pause.
         member.cause = new ListenersError(failures).message;

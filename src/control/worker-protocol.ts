@@ -5,6 +5,7 @@
 import type { LogFormat, LogLevel } from '../base/log.js';
 import type { StatDefinition } from '../base/stats.js';
 import type { Address } from '../network/engine.js';
+import type { DrainStrategy } from '../proxy/drain-sequence.js';
 import type { EndpointConfig } from '../proxy/runtime.js';
 
 /** What a worker is started with. */
@@ -18,6 +19,9 @@ export interface WorkerData {
   /** URL of the folder whose subfolders are codecs. */
   readonly codecs: string;
   readonly accessLog: { readonly flushIntervalMs: number; readonly flushMinBytes: number };
+  readonly drain: { readonly timeMs: number; readonly strategy: DrainStrategy };
+  /** Open connections of all workers (`connectionCells`). */
+  readonly connections: SharedArrayBuffer;
 }
 /** What `SLUICE_BACKEND` takes. */
 export type BackendChoice = 'auto' | 'native' | 'fallback';
@@ -38,6 +42,10 @@ export interface WorkerConfig {
   readonly endpoints: readonly (readonly [cluster: string, endpoints: readonly EndpointConfig[]])[];
   /** Where listeners with port 0 are bound already, so that all workers share one port; in the order of the listener's addresses. */
   readonly bound: readonly (readonly [listener: string, addresses: readonly Address[]])[];
+  /** Open connections of each listener, and of each filter that bounds them, over all workers (`connectionCells`). */
+  readonly connections: readonly (readonly [name: string, memory: SharedArrayBuffer])[];
+  /** What is in use of each cluster's circuit breakers over all workers (`breakerMemory`). */
+  readonly breakers: readonly (readonly [cluster: string, memory: SharedArrayBuffer])[];
 }
 
 export interface DrainCommand {
@@ -55,6 +63,7 @@ export type ToWorker =
   | { readonly kind: 'stop'; readonly id: number }
   | { readonly kind: 'endpoints'; readonly cluster: string; readonly endpoints: readonly EndpointConfig[] }
   | { readonly kind: 'log-level'; readonly level: LogLevel; readonly component?: string }
+  | { readonly kind: 'healthy'; readonly isHealthy: boolean }
   | { readonly kind: 'reopen-logs' };
 
 /** A listener that a worker could not open. */

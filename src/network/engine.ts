@@ -13,8 +13,21 @@
  * ```
  * A downstream connection gives its next head only after the exchange is over: request consumed and final response written. `reply` answers
  * without an upstream. An upstream connection is free again when forward(up, down) answered `DONE | REUSABLE`, or its `onEnd` said REUSABLE.
+ *
+ * ## Frames of a codec
+ * ```
+ *   onFrame(down)  ─ route ─ pool ─>  sendFrame(down, up, id)       the frame as it came, with the id that pairs it on `up`
+ *   onFrame(up)    ─ table of ids ─>  sendFrame(up, down, id)       and back
+ * ```
+ * A frame is there during its callback; what is not sent on by then is thrown away (`Frame.retain` keeps a copy, `write` sends bytes made here).
+ * Many frames, of many callers, may be in flight on one connection. Above the watermark of `to` the connection that feeds it is not read; towards a
+ * downstream connection its own requests are not read instead, since its upstream connection serves others as well; one that takes nothing, and has twice
+ * the watermark waiting, is closed.
  */
+import type { Counter } from '../base/stats.js';
+import type { Codec } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
+import type { Frame } from '../protocol/frame.js';
 import type { Framing } from '../protocol/framing.js';
 import type { Head } from '../protocol/head.js';
 
@@ -37,8 +50,8 @@ export interface SocketOptions {
 
 /** How bytes on a connection become messages, and its bounds. Made once per listener or cluster with `Engine.profile`. */
 export interface ProfileOptions {
-  /** `raw`: opaque bytes. `inspect`: bytes are shown with `onPeek` and kept, until `adopt` says what they are. Else a codec's framing. */
-  readonly framing: 'raw' | 'inspect' | Framing;
+  /** `raw`: opaque bytes. `inspect`: bytes are shown with `onPeek` and kept, until `adopt` says what they are. Else messages, or the frames of a codec. */
+  readonly framing: 'raw' | 'inspect' | Framing | Codec;
   readonly side: 'downstream' | 'upstream';
   /** Largest head in bytes (HTTP/1: start line to blank line). Default 61,440. Fault HEAD_TOO_LARGE. */
   readonly maxHeadBytes?: number;
@@ -52,15 +65,24 @@ export interface ProfileOptions {
   readonly maxRetainBytes?: number;
   /** No byte in either direction for so long, with no exchange open (HTTP/1) or at all (raw): onTimeout `idle`. 0: none. Default 0. */
   readonly idleTimeoutMs?: number;
-  /** From the first byte of a head (or from accept, for the first one) to its last: onTimeout `head`. 0: none. Default 0. */
+  /** From the first byte of a head to its last (a connection that says nothing has its idle time): onTimeout `head`. 0: none. Default 0. */
   readonly headTimeoutMs?: number;
   /** How long, and how many bytes, a closing connection is read and thrown away so that the peer gets the answer (RFC 9112 §9.6). Default 1,000 ms, 1 MiB. */
   readonly lingerMs?: number;
   readonly lingerBytes?: number;
+  /** Largest frame. Default: the codec's. Fault FRAME_TOO_LARGE. */
+  readonly maxFrameBytes?: number;
   /** Accept HTTP/1.0 requests. Default true (Fault VERSION_NOT_SUPPORTED otherwise). */
   readonly acceptHttp10?: boolean;
   /** What to do with names that hold an underscore. Default allow. */
   readonly underscores?: 'allow' | 'reject' | 'drop';
+  /** Counters that every byte read from, and every byte given to, the system on connections of this profile is added to as it happens. */
+  readonly wire?: WireCounters;
+}
+/** See `ProfileOptions.wire`. */
+export interface WireCounters {
+  readonly received: Counter;
+  readonly sent: Counter;
 }
 /** Number of a profile, from `Engine.profile`. */
 export type Profile = number;
@@ -118,6 +140,8 @@ export interface ConnectionHandler {
   onConnected?(connection: number): void;
   /** A whole head has arrived and waits for `forward`, `reply` or `close`. */
   onHead?(connection: number, head: Head): void;
+  /** A whole frame; only during this callback. */
+  onFrame?(connection: number, frame: Frame): void;
   /** What an `inspect` connection has received so far (each time: all of it). `ended`: the peer sent FIN. Answer with `adopt` or `close`, or wait. */
   onPeek?(connection: number, bytes: Uint8Array, ended: boolean): void;
   /** The body that `forward` left OPEN has been moved to the other side (or thrown away). `bytes`: body bytes of the message. */
@@ -208,9 +232,15 @@ export interface Engine {
   /** True where the request of this downstream connection was kept whole so far and may be forwarded again. */
   canReplay(connection: number): boolean;
 
+  /**
+   * Sends the frame whose `onFrame` is running on to another connection of the same codec, with this id in place of its own (ids are 64 bits, in two
+   * words; a frame without an id goes as it is). False: `to` is gone or closing; nothing was sent.
+   */
+  sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean;
+
   /** Ties two raw connections: bytes of each go to the other, with back-pressure and half-close. Each gets `onClosed` at its end. */
   relay(a: number, b: number): void;
-  /** Sends bytes on a raw connection (or after a tunnel began). False above the watermark (the bytes are taken all the same, up to twice of it; beyond that the connection closes). */
+  /** Sends bytes on a raw connection (or after a tunnel began), or a whole frame made here. False above the watermark (the bytes are taken all the same, up to twice of it; beyond that the connection closes). */
   write(connection: number, bytes: Uint8Array): boolean;
   /** An inspected connection becomes a raw one or one of a codec; the bytes seen so far are its first. `skip` of them are thrown away. */
   adopt(connection: number, profile: Profile, skip?: number): void;

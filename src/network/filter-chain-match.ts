@@ -41,32 +41,14 @@ export function createChainMatcher<C>(
   onDuplicate: (kept: C, dropped: C) => void,
 ): (connection: ConnectionFacts) => C | undefined {
   const find = build(entries, STEPS, onDuplicate);
-  return (connection) => {
-    const facts: Facts = {
-      // One by one: a spread would miss the getters of a lazy input.
-      local: connection.local,
-      remote: connection.remote,
-      directRemote: connection.directRemote,
-      serverName: connection.serverName,
-      transportProtocol: connection.transportProtocol,
-      applicationProtocols: connection.applicationProtocols,
-      localIp: ipOf(connection.local),
-      remoteIp: ipOf(connection.remote),
-      directIp: ipOf(connection.directRemote),
-    };
-    return find(facts) ?? fallback;
-  };
+  return (connection) => find(connection) ?? fallback;
 }
 
-interface Facts extends ConnectionFacts {
-  readonly localIp: Uint8Array | undefined;
-  readonly remoteIp: Uint8Array | undefined;
-  readonly directIp: Uint8Array | undefined;
-}
 const ipOf = (address: Address) => ('ip' in address ? parseIp(address.ip) : undefined);
 const portOf = (address: Address) => ('ip' in address ? address.port : -1);
 
-type Find<C> = (facts: Facts) => C | undefined;
+/** Asks the connection only for what a criterion is about: its addresses may be lazy. */
+type Find<C> = (connection: ConnectionFacts) => C | undefined;
 /** Groups of one step: the finder of what follows, by value; `any` for entries that do not care. */
 interface Groups<C> {
   readonly byKey: ReadonlyMap<string, Find<C>>;
@@ -79,12 +61,15 @@ interface Step {
 }
 
 function build<C>(entries: readonly ChainEntry<C>[], steps: readonly Step[], onDuplicate: (kept: C, dropped: C) => void): Find<C> {
+  if (entries.length === 0) return () => undefined;
   const [step, ...further] = steps;
   if (step === undefined) {
     const [{ chain }, ...others] = entries;
     for (const other of others) onDuplicate(chain, other.chain);
     return () => chain;
   }
+  // A step that no chain cares about asks nothing.
+  if (entries.every((entry) => step.keys(entry.criteria).length === 0)) return build(entries, further, onDuplicate);
   const byKey = new Map<string, ChainEntry<C>[]>();
   const any: ChainEntry<C>[] = [];
   for (const entry of entries) {
@@ -104,7 +89,7 @@ function build<C>(entries: readonly ChainEntry<C>[], steps: readonly Step[], onD
 }
 
 /** The group of the value, or of those who do not care. */
-function exact(keys: Step['keys'], valueOf: (facts: Facts) => string): Step {
+function exact(keys: Step['keys'], valueOf: (facts: ConnectionFacts) => string): Step {
   return {
     keys,
     choose:
@@ -114,7 +99,7 @@ function exact(keys: Step['keys'], valueOf: (facts: Facts) => string): Step {
   };
 }
 const rangeKey = ({ bytes, bits }: CidrRange) => `${bytes.join('.')}/${bits}`;
-function ranges(rangesOf: (criteria: ChainCriteria) => readonly CidrRange[], ipOfFacts: (facts: Facts) => Uint8Array | undefined): Step {
+function ranges(rangesOf: (criteria: ChainCriteria) => readonly CidrRange[], ipOfFacts: (facts: ConnectionFacts) => Uint8Array | undefined): Step {
   return {
     keys: (criteria) => rangesOf(criteria).map(rangeKey),
     choose({ byKey, any }) {
@@ -157,7 +142,8 @@ const applicationProtocols: Step = {
     },
 };
 /** Same host: a loopback address, or source and destination are equal. */
-function isSameHost({ localIp, remoteIp, remote }: Facts): boolean {
+function isSameHost({ local, remote }: ConnectionFacts): boolean {
+  const [localIp, remoteIp] = [ipOf(local), ipOf(remote)];
   if ('path' in remote || remoteIp === undefined) return true;
   return isLoopback(remoteIp) || (localIp !== undefined && localIp.length === remoteIp.length && localIp.every((byte, i) => byte === remoteIp[i]));
 }
@@ -169,7 +155,7 @@ const STEPS: readonly Step[] = [
   ),
   ranges(
     ({ prefixRanges }) => prefixRanges,
-    ({ localIp }) => localIp,
+    ({ local }) => ipOf(local),
   ),
   serverNames,
   exact(
@@ -179,7 +165,7 @@ const STEPS: readonly Step[] = [
   applicationProtocols,
   ranges(
     ({ directSourcePrefixRanges }) => directSourcePrefixRanges,
-    ({ directIp }) => directIp,
+    ({ directRemote }) => ipOf(directRemote),
   ),
   exact(
     ({ sourceType }) => (sourceType === 'ANY' ? [] : [sourceType]),
@@ -187,7 +173,7 @@ const STEPS: readonly Step[] = [
   ),
   ranges(
     ({ sourcePrefixRanges }) => sourcePrefixRanges,
-    ({ remoteIp }) => remoteIp,
+    ({ remote }) => ipOf(remote),
   ),
   exact(
     ({ sourcePorts }) => sourcePorts.map(String),

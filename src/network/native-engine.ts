@@ -64,7 +64,7 @@ interface NativeEngine {
   clock(): void;
   faultName(number: number): string;
   bindEdits(ints: Int32Array, bytes: Uint8Array): void;
-  profile(...options: number[]): number;
+  profile(...options: (number | Float64Array | undefined)[]): number;
   listen(...options: (string | number)[]): number | string;
   connect(...options: (string | number)[]): number;
   unlisten(listener: number): void;
@@ -86,16 +86,21 @@ class SocketEngine implements Engine {
   readonly #clock = new Float64Array(5);
   readonly #bytes: Uint8Array;
   readonly #head: Head;
-  /** By the index part of the handle. */
+  /** By the index part of the handle: who takes the events, and the whole handle (0: none). */
   readonly #handlers: (ConnectionHandler | undefined)[] = [];
+  readonly #handles: number[] = [];
   /** 1 from a `close` until its `onClosed`: other events of the same batch are not for anybody any more. */
   #closing = new Uint8Array(1024);
   readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
   readonly #faultNames: string[] = [];
   readonly #faultProtocol = 'http1';
   readonly #traffic: Traffic = { received: 0, sent: 0, queued: 0 };
+  /** Callers connect with the same options again and again. */
+  readonly #socketNumbers = new WeakMap<ConnectOptions, readonly number[]>();
   #edits: Edits | undefined;
   #inBatch = false;
+  /** Word of the batch where the next event starts. */
+  #next = 0;
   #closed = false;
 
   constructor(create: CreateEngine) {
@@ -111,11 +116,28 @@ class SocketEngine implements Engine {
     return this.#clock[0];
   }
 
+  /** An exception of a handler passes through, but not before the other events of the batch: they come only once. */
   #deliver(count: number): void {
+    const end = count * EVENT_WORDS;
+    this.#inBatch = true;
+    this.#next = 0;
+    let failure: { readonly cause: unknown } | undefined;
+    while (this.#next < end) {
+      try {
+        this.#handle(end);
+      } catch (cause) {
+        failure ??= { cause };
+      }
+    }
+    this.#inBatch = false;
+    if (failure !== undefined) throw failure.cause;
+  }
+
+  #handle(end: number): void {
     const events = this.#events;
     const handlers = this.#handlers;
-    this.#inBatch = true;
-    for (let at = 0, end = count * EVENT_WORDS; at < end; at += EVENT_WORDS) {
+    for (let at = this.#next; at < end; at += EVENT_WORDS) {
+      this.#next = at + EVENT_WORDS;
       const kind = events[at];
       const handle = events[at + 1];
       const index = handle & INDEX_MASK;
@@ -129,6 +151,7 @@ class SocketEngine implements Engine {
         handler?.onEnd?.(handle, events[at + 3] * 0x1_0000_0000 + (events[at + 2] >>> 0), events[at + 4]);
       } else if (kind === EVENT.CLOSED) {
         handlers[index] = undefined;
+        this.#handles[index] = 0;
         this.#closing[index] = 0;
         handler?.onClosed(handle, CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
       } else if (kind === EVENT.ACCEPT) {
@@ -144,13 +167,21 @@ class SocketEngine implements Engine {
         handler?.onTimeout?.(handle, events[at + 2] === 0 ? 'idle' : 'head');
       }
     }
-    this.#inBatch = false;
   }
 
   #accept(connection: number, listener: number): void {
-    const handler = this.#accepts.get(listener)?.(connection, listener);
-    if (handler === undefined) this.#native.close(connection, CLOSE_HOW.now);
-    else this.#handlers[connection & INDEX_MASK] = handler;
+    let handler: ConnectionHandler | undefined;
+    try {
+      handler = this.#accepts.get(listener)?.(connection, listener);
+    } finally {
+      if (handler === undefined) this.#native.close(connection, CLOSE_HOW.now);
+      else this.#own(connection, handler);
+    }
+  }
+  #own(connection: number, handler: ConnectionHandler): void {
+    const index = connection & INDEX_MASK;
+    this.#handlers[index] = handler;
+    this.#handles[index] = connection;
   }
 
   #fault(number: number, offset: number, status: number, inBody: number): FramingFault {
@@ -178,6 +209,10 @@ class SocketEngine implements Engine {
       options.headTimeoutMs ?? 0,
       options.lingerMs ?? DEFAULT_LINGER_MS,
       options.lingerBytes ?? DEFAULT_LINGER_BYTES,
+      options.wire?.received.cells,
+      options.wire?.received.index ?? 0,
+      options.wire?.sent.cells,
+      options.wire?.sent.index ?? 0,
     );
     if (profile < 0) throw new ConfigError(`a head of ${maxHeadBytes} bytes is larger than the engine can show (${ARENA_BYTES / 4})`);
     return profile;
@@ -226,15 +261,25 @@ class SocketEngine implements Engine {
       options.connectTimeoutMs ?? DEFAULT_CONNECT_MS,
       options.source?.ip ?? '',
       options.source?.port ?? 0,
-      ...socketNumbers(options),
+      ...this.#numbersOf(options),
     );
     if (connection === 0) throw new ConfigError(`not an address: ${ip}${path} from ${options.source?.ip ?? 'any'}`);
-    this.#handlers[connection & INDEX_MASK] = handler;
+    this.#own(connection, handler);
     return connection;
   }
 
+  #numbersOf(options: ConnectOptions): readonly number[] {
+    let numbers = this.#socketNumbers.get(options);
+    if (numbers === undefined) {
+      numbers = socketNumbers(options);
+      this.#socketNumbers.set(options, numbers);
+    }
+    return numbers;
+  }
+
   setHandler(connection: number, handler: ConnectionHandler): void {
-    this.#handlers[connection & INDEX_MASK] = handler;
+    const index = connection & INDEX_MASK;
+    if (this.#handles[index] === connection) this.#handlers[index] = handler;
   }
 
   head(connection: number): Head | undefined {

@@ -3,10 +3,13 @@
  * node-engine.ts does.
  */
 import type { Socket } from 'node:net';
-import type { BodyFraming, Framing, FramingLimits, Input, MessageSession, RequestContext } from '../protocol/framing.js';
+import type { Edits } from '../protocol/edits.js';
+import type { BodyFraming, Framing, FramingLimits, Input, MessageSession, OutHead, RequestContext, Room } from '../protocol/framing.js';
+import type { Codec } from '../protocol/codec.js';
 import type { Head } from '../protocol/head.js';
 import { EDIT_FLAG, HEAD_FLAG } from '../protocol/head-layout.js';
-import type { CloseReason, ConnectionHandler, ConnectionInfo } from './engine.js';
+import type { FrameReader } from './frame-reader.js';
+import type { CloseReason, ConnectionHandler, ConnectionInfo, WireCounters } from './engine.js';
 
 /** What a connection's input is at (the same states as in native/engine.cc). */
 export const RX = {
@@ -30,6 +33,8 @@ export const RX = {
   LINGER: 8,
   /** Raw: the peer's FIN was passed on. */
   EOF: 9,
+  /** Frames of a codec. */
+  FRAMES: 10,
 } as const;
 export type Rx = (typeof RX)[keyof typeof RX];
 
@@ -39,8 +44,10 @@ export type Tx = (typeof TX)[keyof typeof TX];
 
 /** A profile with its defaults filled in. */
 export interface NodeProfile {
-  readonly kind: 'raw' | 'inspect' | 'message';
+  readonly kind: 'raw' | 'inspect' | 'message' | 'frames';
   readonly framing: Framing | undefined;
+  readonly codec: Codec | undefined;
+  readonly maxFrameBytes: number | undefined;
   readonly limits: FramingLimits;
   readonly downstream: boolean;
   readonly highBytes: number;
@@ -49,6 +56,7 @@ export interface NodeProfile {
   readonly headMs: number;
   readonly lingerMs: number;
   readonly lingerBytes: number;
+  readonly wire: WireCounters | undefined;
 }
 
 /** What is kept of a request so that it can be sent again. */
@@ -59,17 +67,37 @@ export interface Retained {
   trailers: Uint8Array;
 }
 
-/** Below this many bytes the pieces of a batch are copied together: one write is cheaper than a vector of small ones (bench/micro.ts). */
-const JOIN_BYTES = 16 * 1024;
+/** Output pieces up to this size are copied together: one write is cheaper than a vector of small ones. */
+const JOIN_BYTES = 12 * 1024;
+/** Of a room for output, and how many of them an engine keeps. */
+const ROOM_BYTES = 16 * 1024;
+const FREE_ROOMS = 128;
 /** Space for bytes still to come behind an unfinished head. */
 const MIN_INPUT_BYTES = 4096;
 const EMPTY = Buffer.alloc(0);
 
-/** Unread bytes. What was appended stays where it is, so views of it (a head, body pieces on their way out) stay true. */
+/**
+ * Output space of an engine, taken by a connection for a batch and given back once the kernel has all of it. So the output of most batches is
+ * built in the same few kilobytes.
+ */
+export class RoomPool {
+  readonly #free: Buffer[] = [];
+  take(atLeastBytes: number): Buffer {
+    const free = atLeastBytes <= ROOM_BYTES ? this.#free.pop() : undefined;
+    return free ?? Buffer.allocUnsafeSlow(Math.max(atLeastBytes, ROOM_BYTES));
+  }
+  give(room: Buffer): void {
+    if (room.length === ROOM_BYTES && this.#free.length < FREE_ROOMS) this.#free.push(room);
+  }
+}
+
+/** Unread bytes. What was appended stays where it is, so views of it (a head, body pieces on their way out) stay true; lent bytes only until `keep`. */
 export class NodeInput implements Input {
   bytes: Uint8Array = EMPTY;
   offset = 0;
   ended = false;
+  /** `bytes` belongs to somebody else: what is needed after the batch is copied by `keep`. */
+  isLent = false;
   /** Backing store of `bytes`, where it has room behind it. */
   #store: Buffer | undefined;
 
@@ -81,6 +109,7 @@ export class NodeInput implements Input {
     if (unread === 0) {
       this.bytes = chunk;
       this.offset = 0;
+      this.isLent = false;
       this.#store = undefined;
       return;
     }
@@ -93,14 +122,32 @@ export class NodeInput implements Input {
       this.#store = store;
       this.bytes = store.subarray(0, unread + chunk.length);
       this.offset = 0;
+      this.isLent = false;
       return;
     }
     this.#store.set(chunk, end);
     this.bytes = this.#store.subarray(0, end + chunk.length);
   }
+  /** As `append`, but the chunk is good for this batch only. */
+  lend(chunk: Buffer): void {
+    const isAlone = this.unread === 0;
+    this.append(chunk);
+    this.isLent = isAlone;
+  }
+  /** Ends the loan: gives a copy of the lent bytes where some are unread or `needed`, else forgets them. */
+  keep(needed: boolean): void {
+    if (!this.isLent) return;
+    if (!needed && this.unread === 0) {
+      this.clear();
+      return;
+    }
+    this.bytes = Buffer.from(this.bytes);
+    this.isLent = false;
+  }
   clear(): void {
     this.bytes = EMPTY;
     this.offset = 0;
+    this.isLent = false;
     this.#store = undefined;
   }
 }
@@ -108,9 +155,18 @@ export class NodeInput implements Input {
 export class NodeConnection {
   readonly handle: number;
   readonly socket: Socket;
+  readonly #rooms: RoomPool;
+  /** Where the output of this batch is gathered: `start` to `at` of it is not in `#out` yet. */
+  readonly #room: Room & { bytes: Uint8Array } = { bytes: EMPTY, at: 0 };
+  #roomStart = 0;
   profile: NodeProfile;
   handler: ConnectionHandler | undefined;
   session: MessageSession | undefined;
+  /** Of a connection with frames; `frame` of it is good while `onFrame` runs (`inFrame`). */
+  frames: FrameReader | undefined;
+  inFrame = false;
+  /** Connections that are not read until this one's output has shrunk. */
+  readonly waiters: NodeConnection[] = [];
   readonly input = new NodeInput();
   rx: Rx = RX.RAW;
   tx: Tx = TX.IDLE;
@@ -158,13 +214,15 @@ export class NodeConnection {
   endTimer: NodeJS.Timeout | undefined;
   info: ConnectionInfo | undefined;
   closeReason: CloseReason = 'local';
+  #headCopy: Head | undefined;
   #out: Uint8Array[] = [];
   #outBytes = 0;
   #reading = true;
 
-  constructor(handle: number, socket: Socket, profile: NodeProfile) {
+  constructor(handle: number, socket: Socket, profile: NodeProfile, rooms: RoomPool) {
     this.handle = handle;
     this.socket = socket;
+    this.#rooms = rooms;
     this.profile = profile;
     this.idleMs = profile.idleMs;
   }
@@ -186,53 +244,102 @@ export class NodeConnection {
       case RX.RAW:
       case RX.IDLE:
       case RX.INSPECT:
+      case RX.FRAMES:
         return true;
       case RX.HEAD:
-        return this.isDownstream && !this.session?.midMessage;
+        return this.isDownstream && this.headTimer === undefined;
       default:
         return false;
     }
   }
 
-  put(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    this.#out.push(bytes);
-    this.#outBytes += bytes.length;
-    this.written += bytes.length;
+  /** Queues a head (see `MessageSession.writeHead`). */
+  putHead(session: MessageSession, head: Head | undefined, edits: Edits, how: OutHead): void {
+    const room = this.#roomFor(session.mostHeadBytes(head, edits));
+    const from = room.at;
+    session.writeHead(head, edits, how, room);
+    this.#outBytes += room.at - from;
+    this.written += room.at - from;
+  }
+  /** Queues bytes. `isLent`: they may change after the call; else large ones are not copied. */
+  put(bytes: Uint8Array, isLent = false): void {
+    const { length } = bytes;
+    if (length === 0) return;
+    this.#outBytes += length;
+    this.written += length;
+    if (length > JOIN_BYTES) {
+      this.#closeRoom();
+      this.#out.push(isLent ? Buffer.from(bytes) : bytes);
+      return;
+    }
+    const room = this.#roomFor(length);
+    room.bytes.set(bytes, room.at);
+    room.at += length;
+  }
+  #roomFor(length: number): Room {
+    const room = this.#room;
+    if (room.bytes.length - room.at < length) {
+      this.#closeRoom();
+      room.bytes = this.#rooms.take(length);
+      room.at = this.#roomStart = 0;
+    }
+    return room;
+  }
+  /** What was gathered becomes a piece of its own. */
+  #closeRoom(): void {
+    const room = this.#room;
+    if (room.at > this.#roomStart) this.#out.push(room.bytes.subarray(this.#roomStart, room.at));
+    this.#roomStart = room.at;
   }
   /** Gives the output of the batch to the socket; `written` is called when all of it has left the process. */
   send(written: (() => void) | undefined): void {
-    const out = this.#out;
-    const bytes = this.#outBytes;
-    if (bytes === 0) return;
-    this.#outBytes = 0;
+    if (this.#outBytes === 0) return;
     const { socket } = this;
-    if (out.length === 1) {
-      const only = out[0];
-      out.length = 0;
-      socket.write(only, written);
+    const out = this.#out;
+    const room = this.#room.bytes as Buffer;
+    this.profile.wire?.sent.inc(this.#outBytes);
+    this.#outBytes = 0;
+    if (out.length === 0) {
+      // The usual batch: one piece, gone when `write` returns. Where the socket has to keep it, it keeps no more than its bytes.
+      const piece = room.subarray(this.#roomStart, this.#room.at);
+      const mayGo = socket.writableLength === 0 && !this.connecting;
+      socket.write(mayGo ? piece : Buffer.from(piece), written);
+      if (!mayGo || socket.writableLength === 0) this.#rooms.give(room);
+      this.#leaveRoom();
       return;
     }
-    if (bytes <= JOIN_BYTES) {
-      const joined = Buffer.allocUnsafe(bytes);
-      let at = 0;
-      for (const piece of out) {
-        joined.set(piece, at);
-        at += piece.length;
-      }
-      out.length = 0;
-      socket.write(joined, written);
-      return;
-    }
+    this.#closeRoom();
+    this.#leaveRoom();
     this.#out = [];
     socket.cork();
     for (let i = 0; i < out.length - 1; i++) socket.write(out[i]);
     socket.write(out[out.length - 1], written);
     socket.uncork();
   }
+  #leaveRoom(): void {
+    this.#room.bytes = EMPTY;
+    this.#room.at = this.#roomStart = 0;
+  }
   dropOutput(): void {
+    if (this.#outBytes === 0) return;
     this.#out = [];
+    this.written -= this.#outBytes;
     this.#outBytes = 0;
+    this.#leaveRoom();
+  }
+  /** A copy of the request's head; the space of the one before is used again. */
+  copyHead(head: Head): Head {
+    this.#headCopy = head.retain(this.#headCopy);
+    return this.#headCopy;
+  }
+  /** After the batch in which bytes were lent: copies what is still needed of them. */
+  keepInput(): void {
+    const { input, head } = this;
+    if (!input.isLent) return;
+    const lent = input.bytes;
+    const headIsThere = head !== undefined && head.bytes === lent;
+    input.keep(headIsThere);
+    if (headIsThere) head.bytes = input.bytes;
   }
   /** Reads from the socket or stops to, as the state asks for. */
   setReading(wanted: boolean): void {

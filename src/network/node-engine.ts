@@ -9,8 +9,9 @@
  *                         ^--- 1xx ----'
  *   raw          INSPECT -> RAW -> EOF
  * ```
- * A batch is what one read of one socket sets off, in rounds: events are delivered one after the other, then every connection with output writes once, then
- * the connections that have become ready are run, until nothing is left.
+ * What one read of one socket sets off is done at once, in rounds: events are delivered one after the other, then the connections that have become ready
+ * are run, until nothing is left. Output is written at the end of the event loop's turn, once for each connection: all that a turn has read is answered
+ * before the first write, which saves a third of the system's share of a small request (bench: proxy, scenario small). Much output leaves earlier.
  */
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -34,9 +35,11 @@ import {
   type ProfileOptions,
   type Traffic,
 } from './engine.js';
-import { NodeConnection, type NodeProfile, RX, requestAsSent, TX } from './node-connection.js';
+import { FrameReader } from './frame-reader.js';
+import { NodeConnection, type NodeProfile, RoomPool, RX, requestAsSent, TX } from './node-connection.js';
 import { openListener } from './node-listener.js';
 import { checkListenOptions, connectOptions, knowsReusePort, socketInfo } from './node-options.js';
+import { readerOf, readInto } from './node-reader.js';
 
 const DEFAULT_HEAD_BYTES = 61_440;
 const DEFAULT_HEADERS = 100;
@@ -46,6 +49,10 @@ const DEFAULT_LINGER_BYTES = 1024 * 1024;
 const DEFAULT_CONNECT_MS = 5000;
 /** How long the last output of a closing connection may make no progress. */
 const FLUSH_MS = 30_000;
+/** Output above this is written at once: the next read of the same turn finds room, and the peer has something to do. */
+const MUCH_BYTES = 32 * 1024;
+/** Most bytes taken by one read. */
+const READ_BYTES = 64 * 1024;
 /** Most bytes shown to `onPeek`. */
 const INSPECT_BYTES = 64 * 1024;
 
@@ -66,6 +73,11 @@ interface QueuedEvent {
   readonly fault: FramingFault | undefined;
 }
 
+/** What the input of a new connection is at. */
+const FIRST_RX = { raw: RX.RAW, inspect: RX.INSPECT, message: RX.HEAD, frames: RX.FRAMES } as const;
+const framesOf = ({ codec, downstream, maxFrameBytes }: NodeProfile): FrameReader | undefined =>
+  codec === undefined ? undefined : new FrameReader(codec, downstream ? 'downstream' : 'upstream', maxFrameBytes);
+
 /** Makes the fallback engine of this thread. */
 export function createNodeEngine(): Engine {
   return new NodeEngine();
@@ -82,16 +94,32 @@ class NodeEngine implements Engine {
   #nextListener = 1;
   #open = 0;
   #now = performance.now();
-  #events: QueuedEvent[] = [];
+  /** A queue: from `#nextEvent` to `#lastEvent`. Its array keeps its length, since cutting it costs more than an event does. */
+  readonly #events: (QueuedEvent | undefined)[] = [];
+  #nextEvent = 0;
+  #lastEvent = 0;
   #movedBytes = 0;
+  readonly #rooms = new RoomPool();
+  /** What every socket is read into. */
+  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly #ready: NodeConnection[] = [];
   readonly #dirty: NodeConnection[] = [];
   #draining = false;
+  #flushIsScheduled = false;
+  /** Some connection's output is not to wait for the end of the turn. */
+  #hasMuch = false;
   #scheduled = false;
   #stopped = false;
   readonly #traffic: Traffic = { received: 0, sent: 0, queued: 0 };
   readonly #drainLater = () => {
     this.#scheduled = false;
+    this.#wake();
+  };
+
+  readonly #flushLater = () => {
+    this.#flushIsScheduled = false;
+    this.#now = performance.now();
+    this.#flushAll();
     this.#wake();
   };
 
@@ -108,8 +136,10 @@ class NodeEngine implements Engine {
     const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
     const highBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
     this.#profiles.push({
-      kind: framing === 'raw' || framing === 'inspect' ? framing : 'message',
-      framing: framing === 'raw' || framing === 'inspect' ? undefined : framing,
+      kind: framing === 'raw' || framing === 'inspect' ? framing : 'framing' in framing ? 'frames' : 'message',
+      framing: framing === 'raw' || framing === 'inspect' || 'framing' in framing ? undefined : framing,
+      codec: framing === 'raw' || framing === 'inspect' || !('framing' in framing) ? undefined : framing,
+      maxFrameBytes: options.maxFrameBytes,
       limits: {
         maxHeadBytes,
         maxHeaders: options.maxHeaders ?? DEFAULT_HEADERS,
@@ -124,6 +154,7 @@ class NodeEngine implements Engine {
       headMs: options.headTimeoutMs ?? 0,
       lingerMs: options.lingerMs ?? DEFAULT_LINGER_MS,
       lingerBytes: options.lingerBytes ?? DEFAULT_LINGER_BYTES,
+      wire: options.wire,
     });
     return this.#profiles.length - 1;
   }
@@ -133,14 +164,14 @@ class NodeEngine implements Engine {
     const profile = this.#profileOf(options.profile);
     const handle = this.#nextListener++;
     const path = 'path' in options.address ? options.address.path : undefined;
-    const { server, address } = await openListener(options, (socket) => {
+    const { server, address } = await openListener(options, (accepted) => {
       this.#now = performance.now();
+      const socket = readInto(accepted, this.#readBuffer, (chunk) => this.#onData(connection, chunk));
       const connection = this.#openSlot(socket, profile);
       connection.info = socketInfo(socket, path, true);
-      connection.rx = profile.kind === 'message' ? RX.HEAD : profile.kind === 'inspect' ? RX.INSPECT : RX.RAW;
+      connection.rx = FIRST_RX[profile.kind];
       this.#attach(connection);
-      if (connection.rx === RX.HEAD && profile.headMs > 0) this.#startHeadTimer(connection);
-      else this.#touch(connection);
+      this.#touch(connection);
       const handler = this.#stopped ? undefined : accept(connection.handle, handle);
       if (handler === undefined) this.#finish(connection, 'local', '');
       else connection.handler = handler;
@@ -158,11 +189,12 @@ class NodeEngine implements Engine {
 
   connect(options: ConnectOptions, handler: ConnectionHandler): number {
     const profile = this.#profileOf(options.profile);
-    const socket = netConnect(connectOptions(options));
+    const onread = readerOf(this.#readBuffer, (chunk) => this.#onData(connection, chunk));
+    const socket = netConnect({ ...connectOptions(options), onread });
     const connection = this.#openSlot(socket, profile);
     connection.handler = handler;
     connection.connecting = true;
-    connection.rx = profile.kind === 'message' ? RX.IDLE : RX.RAW;
+    connection.rx = profile.kind === 'message' ? RX.IDLE : FIRST_RX[profile.kind];
     const path = 'path' in options.address ? options.address.path : undefined;
     const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_MS;
     if (limitMs > 0) {
@@ -200,8 +232,9 @@ class NodeEngine implements Engine {
     if (index > INDEX_MASK) throw new RangeError('too many connections');
     const generation = ((this.#generations[index] ?? 0) + 1) & GENERATION_MASK || 1;
     this.#generations[index] = generation;
-    const connection = new NodeConnection(generation * (1 << INDEX_BITS) + index, socket, profile);
+    const connection = new NodeConnection(generation * (1 << INDEX_BITS) + index, socket, profile, this.#rooms);
     connection.session = profile.framing?.open(profile.downstream ? 'downstream' : 'upstream', profile.limits);
+    connection.frames = framesOf(profile);
     this.#slots[index] = connection;
     this.#open++;
     return connection;
@@ -214,17 +247,11 @@ class NodeEngine implements Engine {
 
   #attach(connection: NodeConnection): void {
     const { socket } = connection;
-    socket.on('data', (chunk: Buffer) => {
-      this.#now = performance.now();
-      this.#onData(connection, chunk);
-      this.#wake();
-    });
     socket.on('end', () => {
       if (connection.finished) return;
       this.#now = performance.now();
       connection.input.ended = true;
-      this.#run(connection);
-      this.#wake();
+      this.#wakeWith(connection);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#now = performance.now();
@@ -243,23 +270,33 @@ class NodeEngine implements Engine {
     });
   }
 
+  /** The chunk is good until this returns: every socket is read into the same buffer, so that a small message costs no allocation. */
   #onData(connection: NodeConnection, chunk: Buffer): void {
     if (connection.finished) return;
+    this.#now = performance.now();
     connection.received += chunk.length;
+    connection.profile.wire?.received.inc(chunk.length);
     if (connection.closing) {
       if (connection.rx !== RX.LINGER) return;
       connection.lingerLeft -= chunk.length;
-      if (connection.lingerLeft <= 0) this.#finish(connection, 'linger', '');
+      if (connection.lingerLeft <= 0) {
+        this.#finish(connection, 'linger', '');
+        this.#wake();
+      }
       return;
     }
-    connection.input.append(chunk);
-    this.#run(connection);
+    connection.input.lend(chunk);
+    try {
+      this.#wakeWith(connection);
+    } finally {
+      connection.keepInput();
+    }
   }
 
   // ---- the queue --------------------------------------------------------------------------------------------------------------------------
 
   #emit(kind: number, connection: NodeConnection, number = 0, flags = 0, text = '', errno = '', fault?: FramingFault): void {
-    this.#events.push({ kind, connection, number, flags, text, errno, fault });
+    this.#events[this.#lastEvent++] = { kind, connection, number, flags, text, errno, fault };
     this.#schedule();
   }
   /** Commands given between two batches: a batch of their own follows when the caller has returned. */
@@ -278,32 +315,45 @@ class NodeEngine implements Engine {
     if (connection.dirty || connection.finished) return;
     connection.dirty = true;
     this.#dirty.push(connection);
-    this.#schedule();
+    if (this.#flushIsScheduled) return;
+    this.#flushIsScheduled = true;
+    setImmediate(this.#flushLater);
+  }
+  /** Writes what has gathered. Flushing does not call anybody, but it may end connections, so `#wake` follows. */
+  #flushAll(): void {
+    const dirty = this.#dirty;
+    this.#hasMuch = false;
+    for (let i = 0; i < dirty.length; i++) {
+      dirty[i].dirty = false;
+      this.#flush(dirty[i]);
+    }
+    dirty.length = 0;
   }
 
-  /** Delivers, runs and flushes until nothing is left. An exception of a handler passes through; the rest goes on in the next tick. */
+  /** Runs a connection for which something has come in, and all that follows from it. */
+  #wakeWith(connection: NodeConnection): void {
+    if (!connection.ready && !connection.finished) {
+      connection.ready = true;
+      this.#ready.push(connection);
+    }
+    this.#wake();
+  }
+  /** Delivers and runs until nothing is left. An exception of a handler passes through; the rest goes on in the next tick. */
   #wake(): void {
     if (this.#draining) return;
     this.#draining = true;
     let whole = false;
     try {
       while (true) {
-        if (this.#events.length > 0) {
-          const batch = this.#events;
-          this.#events = [];
-          let done = 0;
-          try {
-            for (; done < batch.length; done++) this.#deliver(batch[done]);
-          } finally {
-            if (done < batch.length) this.#events = batch.slice(done + 1).concat(this.#events);
-          }
+        const event = this.#events[this.#nextEvent];
+        if (event !== undefined) {
+          this.#events[this.#nextEvent++] = undefined;
+          if (this.#nextEvent === this.#lastEvent) this.#nextEvent = this.#lastEvent = 0;
+          this.#deliver(event);
           continue;
         }
-        // First what is ready to leave: running a connection may end it, and its last answer should be out by then.
-        const dirty = this.#dirty.pop();
-        if (dirty !== undefined) {
-          dirty.dirty = false;
-          this.#flush(dirty);
+        if (this.#hasMuch) {
+          this.#flushAll();
           continue;
         }
         const ready = this.#ready.pop();
@@ -371,7 +421,7 @@ class NodeEngine implements Engine {
   }
   /** Unread bytes wait for the other side, so that the FIN behind them does not count yet. */
   #isStuck(connection: NodeConnection): boolean {
-    if (connection.rx === RX.HEAD) return false;
+    if (connection.rx === RX.HEAD || connection.rx === RX.FRAMES) return connection.blocked;
     if (connection.rx === RX.BODY) return connection.held || connection.blocked || (connection.sink === undefined && !connection.discard);
     return connection.input.unread > 0;
   }
@@ -380,7 +430,7 @@ class NodeEngine implements Engine {
     const { input } = connection;
     switch (connection.rx) {
       case RX.HEAD:
-        this.#readHead(connection);
+        if (!connection.blocked) this.#readHead(connection);
         return;
       case RX.BODY:
         if (connection.held || connection.blocked || (connection.sink === undefined && !connection.discard)) return;
@@ -391,7 +441,7 @@ class NodeEngine implements Engine {
         if (sink === undefined || connection.blocked) return;
         this.#touch(connection);
         this.#touch(sink);
-        sink.put(input.offset === 0 ? input.bytes : input.bytes.subarray(input.offset));
+        sink.put(input.offset === 0 ? input.bytes : input.bytes.subarray(input.offset), input.isLent);
         input.clear();
         this.#markDirty(sink);
         this.#checkWatermark(connection, sink);
@@ -400,6 +450,9 @@ class NodeEngine implements Engine {
       case RX.INSPECT:
         if (input.unread > 0 || input.ended) this.#emit(EVENT.PEEK, connection);
         return;
+      case RX.FRAMES:
+        this.#readFrames(connection);
+        return;
       case RX.IDLE:
         this.#finish(connection, 'unexpected', '');
         return;
@@ -407,9 +460,58 @@ class NodeEngine implements Engine {
     }
   }
 
+  #readFrames(connection: NodeConnection): void {
+    const { input, frames } = connection;
+    if (frames === undefined) return;
+    this.#touch(connection);
+    while (connection.rx === RX.FRAMES && !connection.blocked && !connection.paused && !connection.finished && !connection.closing) {
+      let frameBytes: number;
+      try {
+        frameBytes = frames.next(input.bytes, input.offset, input.bytes.length);
+      } catch (cause) {
+        this.#fault(connection, cause, 'head');
+        return;
+      }
+      if (frameBytes === 0) break;
+      connection.inFrame = true;
+      try {
+        connection.handler?.onFrame?.(connection.handle, frames.frame);
+      } finally {
+        connection.inFrame = false;
+        input.offset += frameBytes;
+      }
+      const own = frames.flush();
+      if (own !== undefined) this.write(connection.handle, own);
+    }
+    if (input.unread === 0) input.clear();
+  }
+
+  sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean {
+    const source = this.#find(from);
+    const target = this.#find(to);
+    if (source?.frames === undefined || !source.inFrame || target === undefined || target.closing) return false;
+    target.put(source.frames.withId(idLow, idHigh), false);
+    this.#touch(target);
+    this.#markDirty(target);
+    if (target.unsent > MUCH_BYTES) this.#hasMuch = true;
+    if (target.queued <= target.profile.highBytes) return true;
+    // The upstream connection of others is read on: it is the client's own requests that wait.
+    const fed = target.isDownstream ? target : source;
+    if (target.queued > 2 * target.profile.highBytes && target.isDownstream) this.#failIo(target, 'ENOBUFS');
+    else if (!fed.blocked) {
+      fed.blocked = true;
+      target.waiters.push(fed);
+      this.#updateReading(fed);
+    }
+    return true;
+  }
+
   /** The peer's FIN, once everything before it has been dealt with. */
   #onEof(connection: NodeConnection): void {
     switch (connection.rx) {
+      case RX.FRAMES:
+        this.#finishFlushed(connection, connection.input.unread > 0 ? 'truncated' : 'remote');
+        return;
       case RX.HEAD:
         this.#finishFlushed(connection, connection.session?.midMessage ? 'truncated' : 'remote');
         return;
@@ -453,7 +555,10 @@ class NodeEngine implements Engine {
     try {
       const step = session.next(input);
       if (step.kind !== 'head') {
-        if (connection.isDownstream && session.midMessage && connection.headTimer === undefined) this.#startHeadTimer(connection);
+        if (connection.isDownstream && session.midMessage && connection.headTimer === undefined) {
+          if (connection.profile.headMs > 0) this.#startHeadTimer(connection);
+          else this.#touch(connection);
+        }
         return;
       }
       head = step.head;
@@ -512,7 +617,7 @@ class NodeEngine implements Engine {
       if (connection.retained !== undefined) this.#retain(connection, bytes);
       const { sink } = connection;
       if (sink === undefined) continue;
-      this.#putBody(sink, bytes);
+      this.#putBody(sink, bytes, input.isLent);
       this.#checkWatermark(connection, sink);
     }
   }
@@ -522,19 +627,20 @@ class NodeEngine implements Engine {
     if (retained === undefined) return;
     retained.bytes += bytes.length;
     if (retained.bytes > connection.profile.maxRetainBytes) connection.retained = undefined;
-    else retained.chunks.push(bytes);
+    else retained.chunks.push(connection.input.isLent ? Buffer.from(bytes) : bytes);
   }
 
-  #putBody(to: NodeConnection, bytes: Uint8Array): void {
+  #putBody(to: NodeConnection, bytes: Uint8Array, isLent: boolean): void {
     if (bytes.length === 0) return;
     if (to.outFraming === 'chunked' && to.session !== undefined) {
-      for (const piece of to.session.encodeBody(bytes, 'chunked')) to.put(piece);
-    } else to.put(bytes);
+      for (const piece of to.session.encodeBody(bytes, 'chunked')) to.put(piece, isLent);
+    } else to.put(bytes, isLent);
     this.#markDirty(to);
   }
 
   /** Above the other side's watermark nothing more is read here. */
   #checkWatermark(from: NodeConnection, to: NodeConnection): void {
+    if (to.unsent > MUCH_BYTES) this.#hasMuch = true;
     if (to.queued > to.profile.highBytes) {
       from.blocked = true;
       this.#updateReading(from);
@@ -589,8 +695,14 @@ class NodeEngine implements Engine {
     connection.rx = RX.HEAD;
     connection.tx = TX.IDLE;
     connection.head = undefined;
+    clearTimeout(connection.endTimer);
     this.#touch(connection);
-    if (connection.input.unread > 0 || connection.input.ended) this.#enqueue(connection);
+    if (connection.queued > connection.profile.highBytes) {
+      // A client that asks on and on and takes no answer: its next request is not read before its own output has shrunk.
+      connection.source = connection;
+      connection.blocked = true;
+      this.#updateReading(connection);
+    } else if (connection.input.unread > 0 || connection.input.ended) this.#enqueue(connection);
     else this.#updateReading(connection);
   }
 
@@ -628,7 +740,7 @@ class NodeEngine implements Engine {
     }
     const framing = from.inFraming;
     const close = (flags & EDIT_FLAG.CLOSE) !== 0;
-    to.put(to.session.encodeHead(head, edits, { framing, contentLength, close, keepAlive: false, upgrade: (flags & EDIT_FLAG.UPGRADE) !== 0 }));
+    to.putHead(to.session, head, edits, { framing, contentLength, close, keepAlive: false, upgrade: (flags & EDIT_FLAG.UPGRADE) !== 0 });
     this.#markDirty(to);
     to.request = requestAsSent(from.request, flags);
     to.rx = RX.HEAD;
@@ -640,7 +752,7 @@ class NodeEngine implements Engine {
     from.sink = to;
     from.blocked = false;
     if (again && retained !== undefined) {
-      for (const chunk of retained.chunks) this.#putBody(to, chunk);
+      for (const chunk of retained.chunks) this.#putBody(to, chunk, false);
       if (from.rx === RX.DONE) {
         this.#movedBytes = from.messageBytes;
         this.#putEnd(to, retained.trailers);
@@ -651,7 +763,7 @@ class NodeEngine implements Engine {
       this.#enqueue(from);
       return FORWARD.OPEN;
     }
-    if ((flags & EDIT_FLAG.RETAIN) !== 0) from.retained = { head: head.retain(), chunks: [], bytes: 0, trailers: NO_BYTES };
+    if ((flags & EDIT_FLAG.RETAIN) !== 0) from.retained = { head: from.copyHead(head), chunks: [], bytes: 0, trailers: NO_BYTES };
     from.head = undefined;
     from.rx = RX.BODY;
     from.held = (flags & EDIT_FLAG.HOLD_BODY) !== 0;
@@ -671,8 +783,10 @@ class NodeEngine implements Engine {
       from.session.startBody(from.request);
       from.session.next(from.input);
       if (to.clientHttp11) {
-        to.put(to.session.encodeHead(head, edits, HEAD_ALONE));
+        to.putHead(to.session, head, edits, HEAD_ALONE);
         this.#markDirty(to);
+        to.source = from;
+        this.#checkWatermark(from, to);
       }
       from.head = undefined;
       from.rx = RX.HEAD;
@@ -682,7 +796,7 @@ class NodeEngine implements Engine {
     }
     to.retained = undefined;
     if ((flags & EDIT_FLAG.TUNNEL) !== 0) {
-      to.put(to.session.encodeHead(head, edits, received === 101 ? UPGRADED : HEAD_ALONE));
+      to.putHead(to.session, head, edits, received === 101 ? UPGRADED : HEAD_ALONE);
       this.#markDirty(to);
       this.#beginTunnel(from, to);
       return FORWARD.DONE;
@@ -693,15 +807,13 @@ class NodeEngine implements Engine {
     if (framing === 'chunked' && !to.clientHttp11) framing = 'until-close';
     if (to.rx !== RX.DONE || !to.keepAlive || (flags & EDIT_FLAG.CLOSE) !== 0 || framing === 'until-close') to.closeAfter = true;
     const { contentLength } = head;
-    to.put(
-      to.session.encodeHead(head, edits, {
-        framing,
-        contentLength,
-        close: to.closeAfter,
-        keepAlive: !to.closeAfter && !to.clientHttp11,
-        upgrade: false,
-      }),
-    );
+    to.putHead(to.session, head, edits, {
+      framing,
+      contentLength,
+      close: to.closeAfter,
+      keepAlive: !to.closeAfter && !to.clientHttp11,
+      upgrade: false,
+    });
     this.#markDirty(to);
     to.tx = TX.BODY;
     to.outFraming = framing;
@@ -734,7 +846,7 @@ class NodeEngine implements Engine {
     const status = edits.ints[EDIT.STATUS];
     if (status < 200) {
       if (connection.clientHttp11) {
-        connection.put(connection.session.encodeHead(undefined, edits, HEAD_ALONE));
+        connection.putHead(connection.session, undefined, edits, HEAD_ALONE);
         this.#markDirty(connection);
       }
       connection.expectsContinue = false;
@@ -759,17 +871,15 @@ class NodeEngine implements Engine {
     if ((edits.ints[EDIT.FLAGS] & EDIT_FLAG.CLOSE) !== 0 || !connection.keepAlive) connection.closeAfter = true;
     const isBodiless = status === 204 || status === 304;
     const close = connection.closeAfter;
-    connection.put(
-      connection.session.encodeHead(undefined, edits, {
-        framing: isBodiless ? 'none' : 'length',
-        contentLength: isBodiless ? -1 : body.length,
-        close,
-        keepAlive: !close && !connection.clientHttp11,
-        upgrade: false,
-      }),
-    );
-    // A copy: the caller's bytes may change once we have returned, and the output waits for the end of the batch.
-    if (!isBodiless && !connection.request.isHead && body.length > 0) connection.put(Buffer.from(body));
+    connection.putHead(connection.session, undefined, edits, {
+      framing: isBodiless ? 'none' : 'length',
+      contentLength: isBodiless ? -1 : body.length,
+      close,
+      keepAlive: !close && !connection.clientHttp11,
+      upgrade: false,
+    });
+    // The caller's bytes may change once we have returned, and the output waits for the end of the batch.
+    if (!isBodiless && !connection.request.isHead) connection.put(body, true);
     this.#markDirty(connection);
     connection.tx = TX.DONE;
     connection.outFraming = 'none';
@@ -786,7 +896,20 @@ class NodeEngine implements Engine {
     if (connection.rx !== RX.BODY) return;
     const leftBytes = connection.contentLength - connection.messageBytes;
     if (connection.contentLength < 0 || leftBytes > connection.profile.lingerBytes || connection.expectsContinue) connection.closeAfter = true;
-    else this.#enqueue(connection);
+    else {
+      this.#startDiscardTimer(connection);
+      this.#enqueue(connection);
+    }
+  }
+
+  #startDiscardTimer(connection: NodeConnection): void {
+    const { lingerMs } = connection.profile;
+    if (lingerMs <= 0) return;
+    connection.endTimer = setTimeout(() => {
+      if (connection.finished || connection.closing || !connection.discard) return;
+      this.#startClosing(connection, 'local');
+      this.#wake();
+    }, lingerMs);
   }
 
   releaseBody(handle: number): void {
@@ -830,7 +953,7 @@ class NodeEngine implements Engine {
   write(handle: number, bytes: Uint8Array): boolean {
     const connection = this.#find(handle);
     if (connection === undefined || connection.closing) return false;
-    connection.put(Buffer.from(bytes));
+    connection.put(bytes, true);
     this.#markDirty(connection);
     if (connection.queued > 2 * connection.profile.highBytes) {
       this.#failIo(connection, 'ENOBUFS');
@@ -844,12 +967,14 @@ class NodeEngine implements Engine {
     const adopted = this.#profiles[profile];
     if (connection === undefined || connection.rx !== RX.INSPECT || adopted === undefined) return;
     connection.profile = adopted;
+    // What came while it was looked at is its new owner's.
+    adopted.wire?.received.inc(connection.received);
     connection.idleMs = adopted.idleMs;
     connection.input.offset += Math.min(skip, connection.input.unread);
     connection.session = adopted.framing?.open(adopted.downstream ? 'downstream' : 'upstream', adopted.limits);
-    connection.rx = adopted.kind === 'message' ? RX.HEAD : RX.RAW;
-    if (connection.rx === RX.HEAD && adopted.headMs > 0) this.#startHeadTimer(connection);
-    else this.#touch(connection);
+    connection.frames = framesOf(adopted);
+    connection.rx = FIRST_RX[adopted.kind === 'inspect' ? 'raw' : adopted.kind];
+    this.#touch(connection);
     this.#enqueue(connection);
   }
 
@@ -858,7 +983,7 @@ class NodeEngine implements Engine {
   #flush(connection: NodeConnection): void {
     if (connection.finished) return;
     // The callback is wanted only where somebody waits for the queue to shrink.
-    const isWaited = connection.source?.blocked === true;
+    const isWaited = connection.source?.blocked === true || connection.waiters.length > 0;
     if (connection.unsent > 0) connection.send(isWaited ? () => this.#afterWrite(connection) : undefined);
     if (connection.closing) this.#startLinger(connection);
     else if (connection.shutAfterFlush && !connection.shut) {
@@ -869,10 +994,19 @@ class NodeEngine implements Engine {
 
   #afterWrite(connection: NodeConnection): void {
     const { source } = connection;
-    if (connection.finished || source === undefined || !source.blocked || connection.queued > connection.profile.highBytes / 2) return;
+    if (connection.finished || connection.queued > connection.profile.highBytes / 2) return;
     this.#now = performance.now();
+    this.#releaseWaiters(connection);
+    if (source === undefined || !source.blocked) return;
     source.blocked = false;
     this.#enqueue(source);
+  }
+
+  #releaseWaiters(connection: NodeConnection): void {
+    for (const waiter of connection.waiters.splice(0)) {
+      waiter.blocked = false;
+      this.#enqueue(waiter);
+    }
   }
 
   // ---- ends -------------------------------------------------------------------------------------------------------------------------------
@@ -894,8 +1028,8 @@ class NodeEngine implements Engine {
     const connection = this.#find(handle);
     if (connection?.session === undefined) return;
     connection.closeAfter = true;
-    const isIdle = connection.rx === RX.HEAD && connection.input.unread === 0 && connection.tx === TX.IDLE && connection.queued === 0;
-    if (isIdle && connection.isDownstream) this.#finish(connection, 'local', '');
+    const isIdle = connection.rx === RX.HEAD && connection.input.unread === 0 && connection.tx === TX.IDLE;
+    if (isIdle && connection.isDownstream) this.#startClosing(connection, 'local');
   }
 
   /** Nothing more is read; once the queue is out the connection lingers. A peer that takes nothing for `FLUSH_MS` is given up. */
@@ -967,6 +1101,7 @@ class NodeEngine implements Engine {
   #finish(connection: NodeConnection, reason: CloseReason, errno: string): void {
     if (connection.finished) return;
     this.#detach(connection);
+    this.#releaseWaiters(connection);
     connection.finished = true;
     connection.clearTimers();
     connection.dropOutput();
@@ -1068,6 +1203,7 @@ class NodeEngine implements Engine {
     this.#stopped = true;
     const closed = [...this.#servers.values()].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.#servers.clear();
+    this.#flushAll();
     for (const connection of this.#slots) if (connection !== undefined) this.#finish(connection, 'local', '');
     this.#wake();
     await Promise.all(closed);

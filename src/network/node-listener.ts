@@ -39,6 +39,8 @@ function bind(options: ListenOptions, onSocket: (socket: Socket) => void): Promi
   const isUnix = 'path' in address;
   const server = createServer({
     allowHalfOpen: true,
+    // Reading starts when the engine has taken the socket over (node-reader.ts).
+    pauseOnConnect: true,
     ...(isUnix ? {} : { noDelay: options.noDelay !== false }),
     ...(isUnix || keepAlive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: (keepAlive.idleS ?? 0) * 1000 }),
   });

@@ -110,7 +110,8 @@ export class Edits {
     if (known) at -= LINE_WORDS;
     else {
       if (count === MAX_LINES) throw new RangeError('too many changed lines');
-      ints.copyWithin(at + LINE_WORDS, at, EDIT.LINES + count * LINE_WORDS);
+      const end = EDIT.LINES + count * LINE_WORDS;
+      if (at < end) ints.copyWithin(at + LINE_WORDS, at, end);
       ints[EDIT.COUNT] = ++count;
     }
     ints[at] = index;

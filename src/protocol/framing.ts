@@ -66,10 +66,20 @@ export interface MessageSession {
   readonly reusable: boolean;
   /** The bytes of `head` changed by `edits`, framed for the peer; a fresh array. Without `head`: a response made here, status and lines from `edits`. */
   encodeHead(head: Head | undefined, edits: Edits, out: OutHead): Uint8Array;
+  /** The same, appended to `room`, which has at least `mostHeadBytes` left. */
+  writeHead(head: Head | undefined, edits: Edits, out: OutHead, room: Room): void;
+  /** Bound of what `writeHead` takes. */
+  mostHeadBytes(head: Head | undefined, edits: Edits): number;
   /** `bytes` (not copied) with its framing; never called with none. */
   encodeBody(bytes: Uint8Array, framing: BodyFraming): Uint8Array[];
   /** What ends a body: for `chunked` the last chunk and the trailers, else empty. */
   encodeEnd(trailers: Uint8Array, framing: BodyFraming): Uint8Array;
+}
+
+/** Output space: bytes go to `at`, which is moved. */
+export interface Room {
+  readonly bytes: Uint8Array;
+  at: number;
 }
 
 export interface RequestContext {

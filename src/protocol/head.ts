@@ -139,19 +139,27 @@ export class Head {
     return Array.from({ length: this.count }, (_, index) => [this.nameAt(index), this.valueAt(index)]);
   }
 
-  /** A copy that outlives the callback. */
-  retain(): Head {
+  /** A copy that outlives the callback. `into`: an older copy that nobody needs any more, whose space is used again where it is large enough. */
+  retain(into?: Head): Head {
     const words = HEAD.FIELDS + this.count * FIELD_WORDS;
-    const ints = this.ints.slice(this.base, this.base + words);
-    const start = ints[HEAD.METHOD] - (this.isResponse ? 13 : 0);
-    const bytes = this.bytes.slice(Math.max(0, start), Math.max(0, start) + this.wireBytes);
-    const shift = Math.max(0, start);
-    for (const word of [HEAD.METHOD, HEAD.TARGET, HEAD.AUTHORITY, HEAD.PATH]) ints[word] -= shift;
+    const start = Math.max(0, this.ints[this.base + HEAD.METHOD] - (this.isResponse ? 13 : 0));
+    const { wireBytes } = this;
+    const copy = into ?? new Head(NO_BYTES, NO_WORDS);
+    if (copy.ints.length < words) copy.ints = new Int32Array(words);
+    if (copy.bytes.length < wireBytes) copy.bytes = new Uint8Array(wireBytes);
+    const { ints, bytes } = copy;
+    for (let word = 0; word < words; word++) ints[word] = this.ints[this.base + word];
+    for (let at = 0; at < wireBytes; at++) bytes[at] = this.bytes[start + at];
+    if (start === 0) return copy;
+    ints[HEAD.METHOD] -= start;
+    ints[HEAD.TARGET] -= start;
+    ints[HEAD.AUTHORITY] -= start;
+    ints[HEAD.PATH] -= start;
     for (let at = HEAD.FIELDS; at < words; at += FIELD_WORDS) {
-      ints[at] -= shift;
-      ints[at + 2] -= shift;
+      ints[at] -= start;
+      ints[at + 2] -= start;
     }
-    return new Head(bytes, ints, 0);
+    return copy;
   }
 
   private text(start: number, length: number): string {
@@ -159,9 +167,14 @@ export class Head {
   }
 }
 
-/** Short strings are cheaper to build from char codes than through a Buffer call: bench/micro.ts. */
+const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Int32Array(0);
+
+/** Buffer's method for any array of bytes, looked up once: `Buffer` itself is a getter of the global object. */
+const { latin1Slice } = Buffer.prototype;
+
 function latin1(bytes: Uint8Array, start: number, length: number): string {
-  return length === 0 ? '' : Buffer.prototype.latin1Slice.call(bytes, start, start + length);
+  return length === 0 ? '' : latin1Slice.call(bytes, start, start + length);
 }
 
 const lower = (byte: number): number => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte);

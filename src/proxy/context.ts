@@ -6,6 +6,7 @@ import { TimerWheel } from '../stream/timers.js';
 import type { ClusterManager } from './cluster/cluster-manager.js';
 import { DateLine } from './http/date-line.js';
 import { RequestIds } from './http/request-id.js';
+import type { ConnectionCounts } from './listener/connection-count.js';
 import type { PoolContext } from './router/host-pools.js';
 import { Profiles } from './router/profiles.js';
 import type { RouteInput } from './runtime.js';
@@ -39,9 +40,12 @@ export class ProxyContext implements PoolContext {
   /** `x-envoy-upstream-service-time: N\r\n` and the like, made when first needed. */
   readonly lines = new NumberLines();
   nextConnectionId = 1;
+  readonly connectionCounts: ConnectionCounts;
+  /** Downstream connections of the whole process (`RuntimeConfig.maxConnections`). */
+  maxConnections = Number.POSITIVE_INFINITY;
   #timerNow = 0;
 
-  constructor(engine: Engine, stats: StatsStore, log: ProxyLog, clusters: ClusterManager, framing: Framing) {
+  constructor(engine: Engine, stats: StatsStore, log: ProxyLog, clusters: ClusterManager, framing: Framing, connectionCounts: ConnectionCounts) {
     this.engine = engine;
     this.stats = stats;
     this.log = log;
@@ -49,6 +53,7 @@ export class ProxyContext implements PoolContext {
     this.profiles = new Profiles(engine);
     this.wheel = new TimerWheel(engine);
     this.httpFraming = framing;
+    this.connectionCounts = connectionCounts;
   }
   get framing(): Framing {
     return this.httpFraming;

@@ -2,9 +2,12 @@
 import type { StatsStore } from '../base/stats.js';
 import type { Address, Engine } from '../network/engine.js';
 import type { Framing } from '../protocol/framing.js';
+import type { BreakerUses } from './cluster/breaker-use.js';
 import { ClusterManager } from './cluster/cluster-manager.js';
 import type { Host } from './cluster/host.js';
 import { ProxyContext, type ProxyLog } from './context.js';
+import type { DrainStrategy } from './drain-sequence.js';
+import { type ConnectionCounts, ownConnectionCounts } from './listener/connection-count.js';
 import { ActiveListener } from './listener/listener.js';
 import { HostPools } from './router/host-pools.js';
 import type { EndpointConfig, ListenerConfig, RuntimeConfig } from './runtime.js';
@@ -20,12 +23,19 @@ export interface ProxyOptions {
   readonly framings: ReadonlyMap<string, Framing>;
   /** For the one who compiles configurations, which makes the access logs; the proxy itself only writes records to them. */
   readonly createFileLog?: unknown;
+  /** Default: counts of its own. */
+  readonly connectionCounts?: ConnectionCounts;
+  /** What is in use of circuit breakers, over all workers. Default: counts of its own. */
+  readonly breakerUses?: BreakerUses;
+  /** `--drain-time-s` and `--drain-strategy`. Default: 600,000 and `gradual`. */
+  readonly drainTimeMs?: number;
+  readonly drainStrategy?: DrainStrategy;
 }
 
 export interface DrainOptions {
   /** Only listeners with `traffic_direction: INBOUND`. */
   readonly inboundOnly?: boolean;
-  /** Go on accepting until the time is over; every request says `connection: close`. */
+  /** Go on accepting until the time is over; responses say `connection: close`, by the drain strategy. */
   readonly graceful?: boolean;
   /** With `graceful`: when the time is over, listeners go on accepting and nothing is closed. */
   readonly skipExit?: boolean;
@@ -67,6 +77,8 @@ export interface Proxy {
   updateEndpoints(cluster: string, endpoints: readonly EndpointConfig[]): boolean;
   /** Stops taking requests; resolves when the last connection is gone, or its time is over. */
   drain(options: DrainOptions): Promise<void>;
+  /** While false, responses of listeners with `drain_type: DEFAULT` say `connection: close`. */
+  setHealthy(isHealthy: boolean): void;
   /** Closes everything at once. */
   shutdown(): Promise<void>;
   listenerAddresses(): { readonly name: string; readonly address: Address }[];
@@ -90,13 +102,18 @@ class WorkerProxy implements Proxy {
   readonly #listeners = new Map<string, ActiveListener>();
   /** Removed from the configuration, with connections left. */
   readonly #leaving = new Set<ActiveListener>();
-  #drainTimeoutMs = 600_000;
+  readonly #drainTimeMs: number;
+  readonly #drainStrategy: DrainStrategy;
+  #isHealthy = true;
 
   constructor(options: ProxyOptions, framing: Framing) {
     this.engine = options.engine;
     this.stats = options.stats;
-    this.#clusters = new ClusterManager(options.stats);
-    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, framing);
+    this.#clusters = new ClusterManager(options.stats, Math.random, options.breakerUses);
+    this.#drainTimeMs = options.drainTimeMs ?? 600_000;
+    this.#drainStrategy = options.drainStrategy ?? 'gradual';
+    const counts = options.connectionCounts ?? ownConnectionCounts();
+    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, framing, counts);
     this.#clusters.onAdded = (cluster) => {
       cluster.onHostRemoved = drainHost;
     };
@@ -111,6 +128,7 @@ class WorkerProxy implements Proxy {
   async apply(config: RuntimeConfig): Promise<ApplyError[]> {
     const errors: ApplyError[] = [];
     this.#clusters.apply(config.clusters);
+    this.#context.maxConnections = config.maxConnections;
     const wanted = new Map(config.listeners.map((listener) => [listener.name, listener]));
     // Those that go first: another name may want their addresses.
     for (const [name, listener] of [...this.#listeners]) if (!wanted.has(name)) this.#remove(name, listener);
@@ -123,6 +141,7 @@ class WorkerProxy implements Proxy {
       // The same address with other options cannot be opened twice.
       if (old !== undefined && sharesAddress(old.config, listener)) this.#remove(name, old);
       const made = new ActiveListener(this.#context, listener, (address) => this.#find(address));
+      made.setHealthy(this.#isHealthy);
       try {
         await made.open();
       } catch (error) {
@@ -146,16 +165,27 @@ class WorkerProxy implements Proxy {
       (listener) => options.inboundOnly !== true || listener.config.trafficDirection === 'INBOUND',
     );
     if (options.inboundOnly !== true) listeners.push(...this.#leaving);
-    for (const listener of listeners) {
-      if (options.graceful !== true) listener.stop();
-      listener.drain();
+    if (options.graceful === true) {
+      const deadlines = listeners.map((listener) => listener.drainGracefully(this.#drainStrategy, options.timeoutMs));
+      const waitMs = Math.max(0, ...deadlines) - this.#context.now;
+      await new Promise((resolve) => setTimeout(resolve, listeners.length === 0 ? 0 : Math.max(0, waitMs)));
+      if (options.skipExit === true) return;
+    } else {
+      for (const listener of listeners) {
+        listener.stop();
+        listener.drain();
+      }
+      await Promise.all(listeners.map((listener) => this.#empty(listener, options.timeoutMs)));
     }
-    await Promise.all(listeners.map((listener) => this.#empty(listener, options)));
-    if (options.graceful === true && options.skipExit === true) return;
     for (const listener of listeners) {
       listener.stop();
       listener.closeConnections();
     }
+  }
+
+  setHealthy(isHealthy: boolean): void {
+    this.#isHealthy = isHealthy;
+    for (const listener of this.#listeners.values()) listener.setHealthy(isHealthy);
   }
 
   async shutdown(): Promise<void> {
@@ -179,8 +209,9 @@ class WorkerProxy implements Proxy {
     if (this.#listeners.get(name) === listener) this.#listeners.delete(name);
     listener.stop();
     this.#leaving.add(listener);
-    listener.drain();
-    const timer = setTimeout(() => listener.closeConnections(), this.#drainTimeoutMs);
+    if (this.#drainStrategy === 'gradual') listener.drainGracefully('gradual', this.#drainTimeMs);
+    else listener.drain();
+    const timer = setTimeout(() => listener.closeConnections(), this.#drainTimeMs);
     timer.unref();
     listener.whenEmpty(() => {
       clearTimeout(timer);
@@ -188,11 +219,10 @@ class WorkerProxy implements Proxy {
     });
   }
 
-  /** Until the listener has no connection, or the time is over. A graceful drain takes all of its time: it still accepts. */
-  #empty(listener: ActiveListener, { graceful, timeoutMs }: DrainOptions): Promise<void> {
+  /** Until the listener has no connection, or the time is over. */
+  #empty(listener: ActiveListener, timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
-      if (graceful === true) return;
       listener.whenEmpty(() => {
         clearTimeout(timer);
         resolve();

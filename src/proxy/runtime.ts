@@ -10,6 +10,8 @@ import type { HeaderMutation } from './route/header-mutation.js';
 export interface RuntimeConfig {
   readonly listeners: readonly ListenerConfig[];
   readonly clusters: ReadonlyMap<string, ClusterConfig>;
+  /** Downstream connections of the whole process; Infinity: no bound. */
+  readonly maxConnections: number;
 }
 
 // ---- downstream -------------------------------------------------------------------------------------------------------------------------
@@ -24,6 +26,12 @@ export interface ListenerConfig {
   readonly socket: Omit<ListenOptions, 'address' | 'profile'>;
   readonly useOriginalDst: boolean;
   readonly trafficDirection: 'UNSPECIFIED' | 'INBOUND' | 'OUTBOUND';
+  /** Connections of this listener, over all workers; Infinity: no bound. */
+  readonly maxConnections: number;
+  /** Connections count towards the bound of the process, but are not refused for it. */
+  readonly ignoresGlobalLimit: boolean;
+  /** `drain_type: DEFAULT`: connections end with their next response while the health check is made to fail. */
+  readonly drainsUnhealthy: boolean;
   readonly bufferLimitBytes: number;
   /** Which inspectors must have spoken before a chain can be chosen; both false: the chain is chosen at accept. */
   readonly inspect: { readonly tls: boolean; readonly http: boolean; readonly timeoutMs: number; readonly continueOnTimeout: boolean };
@@ -50,6 +58,16 @@ export interface ChainInput {
 export interface FilterChain {
   readonly name: string;
   readonly filter: HttpManagerConfig | TcpProxyConfig;
+  /** Bounds of the filters before it (`envoy.filters.network.connection_limit`). */
+  readonly connectionLimits: readonly ConnectionLimitConfig[];
+}
+
+/** Bound of the connections of one filter chain, over all workers. */
+export interface ConnectionLimitConfig {
+  /** Name of its count, unique in the configuration. */
+  readonly key: string;
+  readonly statPrefix: string;
+  readonly maxConnections: number;
 }
 
 export interface HttpManagerConfig {
@@ -66,6 +84,8 @@ export interface HttpManagerConfig {
   readonly maxConnectionDurationMs: number;
   /** Requests per downstream connection; 0: no bound. */
   readonly maxRequestsPerConnection: number;
+  /** A request with its response, from its head to the last byte; a route may say otherwise. */
+  readonly maxStreamDurationMs: number;
   readonly requestHeadersTimeoutMs: number;
   /** Whole request, head to last byte. */
   readonly requestTimeoutMs: number;
@@ -152,6 +172,8 @@ export interface ForwardAction {
   /** Whole request, until the response is complete. Default 15,000; 0 none. */
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number | undefined;
+  /** In place of the manager's; 0: none. */
+  readonly maxStreamDurationMs: number | undefined;
   readonly retry: RetryPolicy | undefined;
   readonly priority: 'DEFAULT' | 'HIGH';
   /** Upgrade tokens switched on or off here, over the manager's. */
@@ -167,7 +189,7 @@ export interface ClusterChoice {
   /** Header changes of a weighted entry. */
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
-  /** New Host of a weighted entry; it goes before the route's own. */
+  /** New Host of a weighted entry, applied before the route's own rewrite. */
   readonly rewriteHost?: string;
 }
 export interface RedirectAction {
@@ -207,6 +229,8 @@ export interface RetryPolicy {
   readonly backoffBaseMs: number;
   /** Default 10 × base. */
   readonly backoffMaxMs: number;
+  /** How long a response itself asks to wait; undefined: it does not say, or longer than is taken seriously. */
+  readonly askedBackoffMs: ((head: Head, nowS: number) => number | undefined) | undefined;
   /** Hosts tried before are avoided, up to so many draws. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
@@ -239,6 +263,8 @@ export interface ClusterConfig {
   readonly idleTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
   readonly maxConnectionDurationMs: number;
+  /** An attempt, from its head to the last byte of its response. */
+  readonly maxStreamDurationMs: number;
   readonly maxResponseHeadBytes: number;
   readonly maxResponseHeaders: number;
   readonly properCase: boolean;
@@ -252,6 +278,8 @@ export interface Breakers {
   readonly maxPending: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+  /** Instead of `maxRetries`: retries may be so many per cent of the requests in flight, but always `minConcurrency`. */
+  readonly retryBudget?: { readonly percent: number; readonly minConcurrency: number };
 }
 export interface EndpointConfig {
   readonly address: Address;

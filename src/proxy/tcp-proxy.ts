@@ -1,5 +1,5 @@
 import type { Counter, StatsStore } from '../base/stats.js';
-import type { CloseReason, ConnectionHandler, ConnectionInfo, Profile } from '../network/engine.js';
+import type { CloseReason, ConnectionHandler, ConnectionInfo, ConnectOptions, Profile } from '../network/engine.js';
 import type { TimerOwner } from '../stream/timers.js';
 import { RESPONSE_FLAG } from './access-log/response-flags.js';
 import type { Cluster } from './cluster/cluster.js';
@@ -37,8 +37,11 @@ export class TcpManager {
   readonly chainName: string;
   readonly stats: TcpStats;
   readonly profile: Profile;
+  readonly #context: ProxyContext;
+  readonly #connects = new WeakMap<Host, { readonly cluster: Cluster; readonly options: ConnectOptions }>();
 
   constructor(context: ProxyContext, listener: ListenerConfig, chain: FilterChain, config: TcpProxyConfig) {
+    this.#context = context;
     this.config = config;
     this.chainName = chain.name;
     this.stats = new TcpStats(context.stats, config.statPrefix);
@@ -47,7 +50,25 @@ export class TcpManager {
       side: 'downstream',
       bufferLimitBytes: listener.bufferLimitBytes,
       idleTimeoutMs: config.idleTimeoutMs,
+      wire: { received: this.stats.cxRxBytesTotal, sent: this.stats.cxTxBytesTotal },
     });
+  }
+
+  /** How to connect to a host; put together once. */
+  connectOptions(cluster: Cluster, host: Host): ConnectOptions {
+    let known = this.#connects.get(host);
+    if (known?.cluster !== cluster) {
+      const { config, stats } = cluster;
+      const profile = this.#context.profiles.get({
+        framing: 'raw',
+        side: 'upstream',
+        bufferLimitBytes: config.bufferLimitBytes,
+        wire: { received: stats.cxRxBytesTotal, sent: stats.cxTxBytesTotal },
+      });
+      known = { cluster, options: connectOptions(config, host, profile) };
+      this.#connects.set(host, known);
+    }
+    return known.options;
   }
 }
 
@@ -134,10 +155,9 @@ export class TcpConnection implements ConnectionHandler, TimerOwner {
     stats.cxActive.inc();
     host.stats.cxTotal.inc();
     host.stats.cxActive.inc();
-    const profile = this.#context.profiles.get({ framing: 'raw', side: 'upstream', bufferLimitBytes: config.bufferLimitBytes });
     const side = new UpstreamSide(this, cluster, host, this.#context);
     this.#upstream = side;
-    side.handle = this.#context.engine.connect(connectOptions(config, host, profile), side);
+    side.handle = this.#context.engine.connect(this.#manager.connectOptions(cluster, host), side);
   }
 
   /** From the upstream side: the connection is there. */
@@ -195,13 +215,11 @@ export class TcpConnection implements ConnectionHandler, TimerOwner {
     if (this.#finished) return;
     this.#finished = true;
     const { engine, wheel, now } = this.#context;
-    const { stats, config } = this.#manager;
+    const { config } = this.#manager;
     wheel.stop(this.#timer);
     const side = this.#upstream;
     this.#upstream = undefined;
     if (side !== undefined) engine.close(side.handle, 'flush');
-    stats.cxRxBytesTotal.inc(this.#received);
-    stats.cxTxBytesTotal.inc(this.#sent);
     if (config.accessLogs.length > 0) this.#log(now, side);
     this.#home.closed(this, Math.max(0, now - this.#startedAt));
   }
@@ -270,11 +288,6 @@ class UpstreamSide implements ConnectionHandler {
     stats.cxDestroy.inc();
     (local ? stats.cxDestroyLocal : stats.cxDestroyRemote).inc();
     stats.cxLengthMs.record(Math.max(0, this.#context.now - this.#startedAt));
-    const traffic = this.#context.engine.traffic(this.handle);
-    if (traffic !== undefined) {
-      stats.cxRxBytesTotal.inc(traffic.received);
-      stats.cxTxBytesTotal.inc(traffic.sent);
-    }
     if (!this.#connected && !local) {
       stats.cxConnectFail.inc();
       if (reason === 'connect-timeout') stats.cxConnectTimeout.inc();

@@ -44,8 +44,6 @@ export interface PoolOwner {
   maxRequests(): void;
   maxDuration(): void;
   protocolError(): void;
-  /** Wire bytes of a connection that is about to be forgotten, or of a finished request: what was not told before. */
-  traffic(received: number, sent: number): void;
 }
 
 export interface PoolOptions {
@@ -68,9 +66,6 @@ export class PooledConnection implements ConnectionHandler {
   /** Requests given to it so far, the present one included. */
   requests = 0;
   startedAt: number;
-  /** Wire bytes already told to the owner. */
-  #received = 0;
-  #sent = 0;
   user: UpstreamUser | undefined = undefined;
   #local: Address | undefined = undefined;
 
@@ -83,16 +78,6 @@ export class PooledConnection implements ConnectionHandler {
   get local(): Address | undefined {
     this.#local ??= this.pool.engine.info(this.handle)?.local;
     return this.#local;
-  }
-
-  /** Tells the owner of the bytes that went over the wire since the last time. */
-  countTraffic(): void {
-    const traffic = this.pool.engine.traffic(this.handle);
-    if (traffic === undefined) return;
-    const { received, sent } = traffic;
-    this.pool.owner.traffic(received - this.#received, sent - this.#sent);
-    this.#received = received;
-    this.#sent = sent;
   }
 
   onConnected(): void {
@@ -189,7 +174,6 @@ export class Http1Pool {
   release(connection: PooledConnection): void {
     connection.user = undefined;
     if (connection.state !== POOLED.BUSY) return;
-    connection.countTraffic();
     if (this.#draining || this.#isSpent(connection) || this.#isTooOld(connection)) {
       this.#retire(connection);
       return;
@@ -317,7 +301,6 @@ export class Http1Pool {
 
   #account(connection: PooledConnection, local: boolean, inUse: boolean, goOn = true): void {
     connection.user = undefined;
-    connection.countTraffic();
     this.owner.closed(Math.max(0, this.engine.now - connection.startedAt), local, inUse);
     if (goOn) this.#afterClose();
   }

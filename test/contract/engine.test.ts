@@ -1,15 +1,19 @@
 /** Every scenario of the Engine port (src/network/engine.ts), on each engine. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect as netConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { http1 } from '../../codecs/http1/index.js';
 import { ConfigError, ListenError } from '../../src/base/errors.js';
 import { type ConnectionHandler, type Engine, FORWARD } from '../../src/network/engine.js';
 import { Edits } from '../../src/protocol/edits.js';
+import type { EngineWorkerData } from '../support/engine-worker.js';
 import { engines } from '../support/engines.js';
 import { type MiniProxy, type MiniProxyOptions, openMiniProxy } from '../support/mini-proxy.js';
 import { connect, eventually, type Peer, Upstream } from '../support/peers.js';
@@ -311,6 +315,41 @@ for (const [name, create] of engines()) {
     client.send(Buffer.alloc(100_000));
     await client.receivesFin();
     await eventually(() => proxy.events.includes('down-closed linger'), 'the linger ends');
+  });
+
+  scenario('gives up a request body that is thrown away and does not come', async (stage) => {
+    const proxy = await stage.proxy({
+      downstreamProfile: { lingerMs: 60 },
+      onRequest: (own, connection) => own.engine.reply(connection, own.edits.reset().status(200)),
+    });
+    const client = await stage.client(proxy);
+    client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc');
+    await client.receives('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+    await client.receivesFin();
+    client.end();
+    await eventually(() => stage.engine.connections === 0, 'the connection is gone');
+    // One whose body does come lives on, longer than that time.
+    const other = await stage.client(proxy);
+    for (let request = 0; request < 2; request++) {
+      other.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc');
+      await other.receives('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      other.send('def');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.ok(!other.isOver);
+  });
+
+  scenario('closes without a reset where bytes of the client are still unread', async (stage) => {
+    const proxy = await stage.proxy();
+    const client = await stage.client(proxy);
+    client.send('GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+    const up = await stage.upstream.accepts();
+    await up.receivesHead();
+    client.send(GET);
+    await quiet();
+    up.send(OK);
+    await client.receives('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: close\r\n\r\nok');
+    await client.receivesFin();
   });
 
   scenario('ends a linger when more comes than it allows', async (stage) => {
@@ -639,6 +678,21 @@ for (const [name, create] of engines()) {
     assert.ok(!proxy.events.some((event) => event.includes('Poison')));
   });
 
+  scenario('an upstream whose FIN comes with its response is not used again', async (stage) => {
+    const proxy = await stage.proxy();
+    const client = await stage.client(proxy);
+    for (let request = 0; request < 3; request++) {
+      client.send(GET);
+      const up = await stage.upstream.accepts();
+      await up.receives(GET);
+      up.send(OK).end();
+      await client.receives(OK);
+      await eventually(() => proxy.upstreams.size === 0, 'its end is told');
+    }
+    assert.ok(!client.isOver);
+    assert.ok(!proxy.events.includes('forward-request STALE'));
+  });
+
   scenario('an idle upstream that closes is told as remote', async (stage) => {
     const proxy = await stage.proxy();
     const client = await stage.client(proxy);
@@ -725,14 +779,53 @@ for (const [name, create] of engines()) {
     assert.ok(proxy.events.includes('timeout idle'));
   });
 
+  scenario('a head that stops half-way is idle, where it has no time of its own', async (stage) => {
+    const proxy = await stage.proxy({ downstreamProfile: { idleTimeoutMs: 80 } });
+    const client = await stage.client(proxy);
+    client.send('GET / HTTP/1.1\r\nHo');
+    await client.receivesFin();
+    assert.ok(proxy.events.includes('timeout idle'));
+  });
+
   scenario('a head that does not get ready in time is reported and may be answered', async (stage) => {
     const proxy = await stage.proxy({ downstreamProfile: { headTimeoutMs: 80, lingerMs: 50 } });
     const slow = await stage.client(proxy);
     slow.send('GET / HTTP/1.1\r\nHo');
     assert.match(await slow.receivesAll(), /^HTTP\/1\.1 408 /);
     const silent = await stage.client(proxy);
-    assert.match(await silent.receivesAll(), /^HTTP\/1\.1 408 /);
-    assert.equal(proxy.events.filter((event) => event === 'timeout head').length, 2);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(silent.isOver, false, 'who has said nothing has no head to be late with');
+    assert.equal(proxy.events.filter((event) => event === 'timeout head').length, 1);
+  });
+
+  scenario('a time-out is not late because a callback took long and then asked for the time', async (stage) => {
+    const { engine } = stage;
+    const timeouts: number[] = [];
+    const handles: number[] = [];
+    const port = await stage.raw(
+      {
+        onTimeout: (connection) => {
+          timeouts.push(handles.indexOf(connection));
+          if (timeouts.length > 1) return;
+          // By the end of this the second one's time is over as well.
+          queueMicrotask(() => {
+            const start = performance.now();
+            while (performance.now() < start + 150);
+            assert.ok(engine.now > 0);
+          });
+        },
+      },
+      (connection) => {
+        handles.push(connection);
+        engine.setIdleTimeout(connection, handles.length === 1 ? 100 : 180);
+      },
+    );
+    await stage.client(port);
+    await stage.client(port);
+    const start = performance.now();
+    await eventually(() => timeouts.length === 2, 'both are told');
+    assert.deepEqual(timeouts, [0, 1]);
+    assert.ok(performance.now() - start < 1500);
   });
 
   scenario('setIdleTimeout changes the time of one connection', async (stage) => {
@@ -903,6 +996,26 @@ for (const [name, create] of engines()) {
     await assert.rejects(connect(proxy.port), { code: 'ECONNREFUSED' });
   });
 
+  scenario('drain closes a connection once its last answer has left', async (stage) => {
+    const body = Buffer.alloc(8 * 1024 * 1024, 'x');
+    const proxy = await stage.proxy({
+      onRequest: (own, connection) => own.engine.reply(connection, own.edits.reset().status(200), body),
+    });
+    const client = await stage.client(proxy);
+    client.socket.pause();
+    client.send(GET);
+    await eventually(() => proxy.events.includes('request GET /a'), 'the request is there');
+    const [connection] = proxy.downstreams;
+    await quiet();
+    assert.ok((stage.engine.traffic(connection)?.queued ?? 0) > 0, 'a part of the answer waits');
+    stage.engine.drain(connection);
+    await quiet();
+    client.socket.resume();
+    await client.receivesUntil('\r\n\r\n');
+    await client.receivesBytes(body.length);
+    await client.receivesFin();
+  });
+
   scenario('close: flush sends what is queued, reset sends RST, and onClosed never comes from inside', async (stage) => {
     const { engine } = stage;
     const ends: string[] = [];
@@ -966,6 +1079,25 @@ for (const [name, create] of engines()) {
     assert.equal(heads.length, 1);
   });
 
+  scenario("setHandler on a stale handle takes nobody else's events", async (stage) => {
+    const seen: string[] = [];
+    const handles: number[] = [];
+    const port = await stage.raw({ onClosed: (connection) => void seen.push(`own ${handles.indexOf(connection)}`) }, (connection) => {
+      handles.push(connection);
+    });
+    const first = await stage.client(port);
+    await eventually(() => handles.length === 1, 'the first is accepted');
+    stage.engine.close(handles[0], 'now');
+    await eventually(() => seen.length === 1, 'the first is gone');
+    first.close();
+    await stage.client(port);
+    await eventually(() => handles.length === 2, 'the second is accepted');
+    stage.engine.setHandler(handles[0], { onClosed: () => void seen.push('stolen') });
+    stage.engine.close(handles[1], 'now');
+    await eventually(() => seen.length === 2, 'the second is gone');
+    assert.deepEqual(seen, ['own 0', 'own 1']);
+  });
+
   scenario('setHandler gives the events to another object', async (stage) => {
     const seen: string[] = [];
     const port = await stage.raw({ onClosed: () => void seen.push('old') }, (connection) => {
@@ -1023,6 +1155,26 @@ for (const [name, create] of engines()) {
     assert.ok(proxy.events.includes(`response-end ${BIG} DONE+REUSABLE`));
   });
 
+  scenario('a client that pipelines and takes no answer is not read further; memory stays bounded', async (stage) => {
+    const answer = Buffer.alloc(16 * 1024, 'x');
+    const requests = 2000;
+    const proxy = await stage.proxy({
+      downstreamProfile: { bufferLimitBytes: LIMIT },
+      onRequest: (own, connection) => own.engine.reply(connection, own.edits.reset().status(200), answer),
+    });
+    const client = await stage.client(proxy);
+    client.socket.pause();
+    client.send(GET.repeat(requests));
+    await eventually(() => proxy.downstreams.size === 1, 'it is accepted');
+    const most = await mostQueued(stage.engine, () => [...proxy.downstreams], 200);
+    assert.ok(most > 0 && most <= LIMIT + 2 * answer.length, `${most} bytes waited`);
+    const answered = () => proxy.events.filter((event) => event.startsWith('request ')).length;
+    assert.ok(answered() < requests);
+    client.socket.resume();
+    await eventually(() => answered() === requests, 'all are answered');
+    await client.receivesBytes(requests * answer.length);
+  });
+
   scenario('a raw relay keeps to the watermark as well', async (stage) => {
     const { engine } = stage;
     const profile = engine.profile({ framing: 'raw', side: 'upstream', bufferLimitBytes: LIMIT });
@@ -1063,6 +1215,87 @@ for (const [name, create] of engines()) {
     for (const client of clients) client.close();
     await eventually(() => stage.engine.connections === 0, 'all are gone');
     assert.equal(proxy.downstreams.size, 0);
+  });
+
+  scenario('leaves no slot and no descriptor after thousands of connections, however they end', async (stage) => {
+    const proxy = await stage.proxy();
+    stage.upstream.onConnection = (peer) => {
+      peer.socket.on('data', () => peer.send(OK));
+    };
+    const indexes = new Set<number>();
+    const churn = async (rounds: number): Promise<void> => {
+      for (let round = 0; round < rounds; round++) {
+        const clients = await Promise.all(Array.from({ length: 30 }, () => connect(proxy.port)));
+        for (const [i, client] of clients.entries()) client.send(i % 3 === 0 ? GET.slice(0, 20) : GET);
+        for (const [i, client] of clients.entries()) if (i % 3 !== 0) await client.receives(OK);
+        for (const handle of [...proxy.downstreams, ...proxy.upstreams]) indexes.add(handle & 0xfffff);
+        for (const [i, client] of clients.entries()) {
+          if (i % 2 === 0) client.reset();
+          else client.close();
+        }
+        await eventually(() => stage.engine.connections === 0, 'all are gone');
+      }
+      stage.upstream.connections.length = 0;
+    };
+    const descriptors = (): number => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
+    await churn(2);
+    await quiet();
+    const before = descriptors();
+    await churn(100);
+    await eventually(
+      () => descriptors() <= before + 2,
+      () => `${descriptors()} descriptors are open, ${before} were`,
+    );
+    assert.ok(indexes.size <= 100, `${indexes.size} slots for at most 50 connections at once`);
+    assert.equal(proxy.downstreams.size + proxy.upstreams.size, 0);
+  });
+
+  // ---- threads ----------------------------------------------------------------------------------------------------------------------------
+
+  /** Starts test/support/engine-worker.ts; gives it and the port it listens on. */
+  const engineWorker = async (data: Omit<EngineWorkerData, 'engine'>): Promise<{ worker: Worker; port: number }> => {
+    const worker = new Worker(new URL('../support/engine-worker.js', import.meta.url), { workerData: { engine: name, ...data } });
+    const [port] = (await once(worker, 'message')) as [number];
+    return { worker, port };
+  };
+
+  scenario('a worker that is terminated with live connections and timers ends at once, and its peers are told', async (stage) => {
+    const { worker, port } = await engineWorker({ upstream: stage.upstream.port });
+    const clients = await Promise.all(Array.from({ length: 20 }, () => stage.client(port)));
+    for (const [i, client] of clients.entries()) {
+      if (i % 4 === 0) client.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+      if (i % 4 === 1) client.send('POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\npart');
+      if (i % 4 === 2) client.send('GET / HTT');
+    }
+    await clients[0].receivesHead();
+    const up = await stage.upstream.accepts();
+    assert.equal(await worker.terminate(), 1);
+    await Promise.all(clients.map((client) => client.isOverSoon()));
+    await up.isOverSoon();
+    await assert.rejects(connect(port), { code: 'ECONNREFUSED' });
+  });
+
+  scenario('a handler that throws fails the thread loudly', async (stage) => {
+    const { worker, port } = await engineWorker({});
+    const failed = once(worker, 'error');
+    (await stage.client(port)).send('GET /throw HTTP/1.1\r\nHost: h\r\n\r\n');
+    const [error] = (await failed) as [Error];
+    assert.equal(error.message, 'made to throw by a test');
+  });
+
+  scenario('a handler that throws loses no other event, where the thread goes on', async (stage) => {
+    const { worker, port } = await engineWorker({ survives: true });
+    try {
+      const clients = await Promise.all([1, 2, 3].map(() => stage.client(port)));
+      const thrown = once(worker, 'message');
+      worker.postMessage('block');
+      await quiet();
+      for (const [i, client] of clients.entries()) client.send(`GET /${i === 1 ? 'throw' : ''} HTTP/1.1\r\nHost: h\r\n\r\n`);
+      assert.deepEqual(await thrown, ['made to throw by a test']);
+      for (const i of [0, 2]) assert.match(await clients[i].receivesHead(), /^HTTP\/1\.1 204 /);
+    } finally {
+      await worker.terminate();
+    }
   });
 
   // ---- sockets ----------------------------------------------------------------------------------------------------------------------------
@@ -1224,6 +1457,23 @@ for (const [name, create] of engines()) {
         );
     }
     assert.throws(() => engine.connect({ address: { ip: 'example', port: 1 }, profile }, { onClosed: () => {} }), ConfigError);
+  });
+
+  test(`${name}: an engine that was shut down gives its memory back`, async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const used = async (): Promise<WeakRef<Engine>> => {
+      const engine = create();
+      const profile = engine.profile({ framing: http1, side: 'downstream' });
+      await engine.listen({ address: { ip: '127.0.0.1', port: 0 }, profile }, () => undefined);
+      await engine.shutdown();
+      return new WeakRef(engine);
+    };
+    const left = await used();
+    await eventually(() => {
+      collect();
+      return left.deref() === undefined;
+    }, 'something holds the engine');
   });
 
   scenario('shutdown closes listeners and connections', async (stage) => {

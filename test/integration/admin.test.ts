@@ -31,6 +31,7 @@ describe('admin of a running proxy', () => {
     assert.equal(info.state, 'LIVE');
     assert.match(info.uptime_current_epoch, /^\d+s$/);
     assert.equal(info.command_line_options.concurrency, 1);
+    assert.equal(Object.keys(info.command_line_options).length, 38);
     assert.equal(info.backend.name, proxy.backend.name);
   });
 

@@ -97,12 +97,19 @@ export class Peer {
   }
   /** Waits for `mark` and takes everything up to its end. */
   async receivesUntil(mark: string): Promise<string> {
-    await this.#until(() => this.unread.includes(mark) || this.isOver);
-    const text = this.unread;
-    const at = text.indexOf(mark);
-    assert.ok(at >= 0, `no ${JSON.stringify(mark)} in ${JSON.stringify(text.slice(0, 400))}`);
+    let at = -1;
+    let searched = 0;
+    const found = (): boolean => {
+      const bytes = this.#joined();
+      at = bytes.indexOf(mark, searched, 'latin1');
+      searched = Math.max(0, bytes.length - mark.length);
+      return at >= 0;
+    };
+    await this.#until(() => found() || this.isOver);
+    assert.ok(at >= 0, `no ${JSON.stringify(mark)} in ${JSON.stringify(this.unread.slice(0, 400))}`);
+    const text = this.#joined().toString('latin1', 0, at + mark.length);
     this.#drop(at + mark.length);
-    return text.slice(0, at + mark.length);
+    return text;
   }
   /** Waits for FIN; what came before it and was not taken must be nothing. */
   async receivesFin(): Promise<void> {

@@ -12,6 +12,7 @@ class TestBackend implements AdminBackend {
   readonly stats = new StatsView();
   readonly store = new StatsStore((definition, slab) => this.stats.attach(0, definition, slab));
   readonly tags = new TagExtractor();
+  bucketsOf = () => [1, 10];
   readonly hub = new LogHub({ level: 'warning', sink: new CallbackSink(() => {}) });
   readonly calls: unknown[] = [];
   current: ServerState = 'LIVE';
@@ -60,7 +61,7 @@ class TestBackend implements AdminBackend {
   reopenLogs = () => void this.calls.push('reopen');
   runtime = () => ({ layers: [], entries: {} });
   certificates = () => ({ certificates: [] });
-  initDump = () => ({ unready_targets_dumps: [] });
+  initDump = () => ({});
 }
 
 describe('admin server', () => {
@@ -205,6 +206,33 @@ describe('admin server', () => {
       assert.equal(typeof JSON.parse(text), 'object');
     });
   }
+
+  test('/stats?histogram_buckets= shows counts by bucket, as text and JSON', async () => {
+    const histogram = backend.store.histogram('h');
+    for (const value of [0, 7, 40]) histogram.record(value);
+    assert.equal((await get('/stats?histogram_buckets=cumulative')).text, 'h: B1(0,1) B10(0,2)\n');
+    assert.equal((await get('/stats?histogram_buckets=disjoint')).text, 'h: B1(0,1) B10(0,1)\n');
+    assert.match(
+      (await get('/stats?histogram_buckets=detailed')).text,
+      /^h:\n {2}totals=0,1:1, 7,1:1, 40,1:1\n {2}intervals=\n {2}summary=P0\(nan,0\) /,
+    );
+    assert.deepEqual(JSON.parse((await get('/stats?format=json&histogram_buckets=cumulative')).text), {
+      stats: [
+        {
+          histograms: [
+            {
+              name: 'h',
+              buckets: [
+                { upper_bound: 1, interval: 0, cumulative: 1 },
+                { upper_bound: 10, interval: 0, cumulative: 2 },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+    assert.equal((await get('/stats?histogram_buckets=some')).status, 400);
+  });
 
   test('/hot_restart_version', async () => assert.equal((await get('/hot_restart_version')).text, 'disabled\n'));
 

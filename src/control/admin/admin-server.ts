@@ -9,11 +9,13 @@ import type { AddressInfo } from 'node:net';
 import { ListenError } from '../../base/errors.js';
 import { LOG_LEVELS, type Logger, parseLogLevel } from '../../base/log.js';
 import type { Address } from '../../network/engine.js';
-import { formatJson, formatPrometheus, formatText } from '../stats/format.js';
+import type { AccessLog } from '../../proxy/access-log/access-log.js';
+import { BUCKET_MODES, type BucketMode, formatJson, formatPrometheus, formatText } from '../stats/format.js';
 import type { Stat } from '../stats/stats-view.js';
 import type { AdminBackend } from './backend.js';
 import { selectDump } from './config-dump.js';
-import { type EndpointHelp, homePage } from './page.js';
+import { type EndpointHelp, homePage, type PageStatus } from './page.js';
+import { logAdminRequest } from './request-log.js';
 import { clustersJson, clustersText, listenersJson, listenersText } from './text.js';
 
 /** Longest regular expression that a query may bring, in characters. */
@@ -93,12 +95,21 @@ function stats(query: Query, backend: AdminBackend, forced?: string): Answer {
   const filter = pattern(query.get('filter'));
   if (isAnswer(filter)) return filter;
   const usedOnly = flag(query, 'usedonly');
+  const mode = bucketMode(query.get('histogram_buckets'));
+  if (mode === undefined) return text(`usage: /stats?histogram_buckets=(${BUCKET_MODES.join('|')})\n`, 400);
   const hidden = query.get('hidden') ?? 'exclude';
-  const wanted = (name: string): boolean =>
-    (filter === undefined || filter.test(name)) && (hidden === 'include' || HIDDEN.test(name) === (hidden === 'showonly'));
+  const onlyHidden = hidden === 'only' || hidden === 'showonly';
+  const wanted = (name: string): boolean => (filter === undefined || filter.test(name)) && (hidden === 'include' || HIDDEN.test(name) === onlyHidden);
   const found = backend.stats.read(wanted).filter((stat) => kinds.includes(stat.kind) && (!usedOnly || stat.used));
-  if (format === 'json') return { type: 'json', body: formatJson(found) };
-  return text(format === 'prometheus' ? formatPrometheus(found, backend.tags) : formatText(found));
+  const bucketsOf = (name: string): readonly number[] => backend.bucketsOf(name);
+  if (format === 'json') return { type: 'json', body: formatJson(found, mode, bucketsOf) };
+  return text(format === 'prometheus' ? formatPrometheus(found, backend.tags, bucketsOf) : formatText(found, mode, bucketsOf));
+}
+
+/** Undefined where there is no such mode. */
+function bucketMode(wanted = 'summary'): BucketMode | undefined {
+  if (wanted === '' || wanted === 'none') return 'summary';
+  return BUCKET_MODES.find((mode) => mode === wanted);
 }
 
 const LOGGING_USAGE =
@@ -245,6 +256,7 @@ const ENDPOINTS: readonly Endpoint[] = [
     ...STAT_PARAMS,
     { name: 'format', help: 'Form of the answer', choices: ['text', 'json', 'prometheus'] },
     { name: 'type', help: 'Kind of statistics', choices: ['All', 'Counters', 'Gauges', 'Histograms'] },
+    { name: 'histogram_buckets', help: 'Quantiles, or counts by bucket', choices: BUCKET_MODES },
   ]),
   read('/stats/prometheus', 'print server stats in prometheus format', (query, backend) => stats(query, backend, 'prometheus'), STAT_PARAMS),
 ];
@@ -267,11 +279,13 @@ const TYPES = { text: 'text/plain; charset=UTF-8', json: 'application/json', htm
 export class AdminServer {
   readonly #backend: AdminBackend;
   readonly #log: Logger;
+  readonly #accessLogs: readonly AccessLog[];
   readonly #server: Server;
 
-  constructor(backend: AdminBackend, log: Logger) {
+  constructor(backend: AdminBackend, log: Logger, accessLogs: readonly AccessLog[] = []) {
     this.#backend = backend;
     this.#log = log;
+    this.#accessLogs = accessLogs;
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       void this.#serve(request, response);
     });
@@ -307,18 +321,22 @@ export class AdminServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [startTime, start] = [Date.now(), performance.now()];
     const answer = await this.#answer(request).catch((cause: unknown): Answer => {
       this.#log.error(`${request.method} ${request.url}: ${cause instanceof Error ? cause.stack : String(cause)}`);
       return text('Internal Server Error\n', 500);
     });
     request.resume(); // a body, if there is one, means nothing here
-    response.writeHead(answer.status ?? 200, {
+    const [status, bodyBytes] = [answer.status ?? 200, Buffer.byteLength(answer.body)];
+    response.writeHead(status, {
       'content-type': TYPES[answer.type ?? 'text'],
       'cache-control': 'no-cache, max-age=0',
       'x-content-type-options': 'nosniff',
-      'content-length': Buffer.byteLength(answer.body),
+      'content-length': bodyBytes,
     });
+    const bytesSent = request.method === 'HEAD' ? 0 : bodyBytes;
     response.end(request.method === 'HEAD' ? undefined : answer.body);
+    logAdminRequest(this.#accessLogs, request, { startTime, start, end: performance.now(), status, bytesSent });
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
@@ -327,8 +345,7 @@ export class AdminServer {
     const path = mark < 0 ? target : target.slice(0, mark);
     const query = parseQuery(mark < 0 ? '' : target.slice(mark + 1));
     if (path === '/') {
-      const facts = this.#facts();
-      return { type: 'html', body: homePage(this.#backend.state(), facts, ENDPOINTS) };
+      return { type: 'html', body: homePage(await this.#status(), ENDPOINTS) };
     }
     const endpoint = ENDPOINTS.find((candidate) => candidate.path === path);
     if (endpoint === undefined) return text(`invalid path. admin commands are:\n${helpText()}`, 404);
@@ -347,9 +364,23 @@ export class AdminServer {
     return endpoint.answer(form === undefined ? query : new Map([...form, ...query]), this.#backend);
   }
 
-  #facts(): string[] {
-    const info = this.#backend.serverInfo() as { version?: string; uptime_current_epoch?: string };
-    return [info.version ?? '', info.uptime_current_epoch === undefined ? '' : `up ${info.uptime_current_epoch}`].filter((fact) => fact !== '');
+  async #status(): Promise<PageStatus> {
+    const { stats } = this.#backend;
+    stats.refresh();
+    const info = this.#backend.serverInfo() as { version?: string; uptime_current_epoch?: string; backend?: { name?: string } };
+    const hosts = (await this.#backend.clusters()).flatMap((cluster) => cluster.hosts);
+    const workers = stats.value('server.concurrency');
+    const facts = [
+      ['Up', info.uptime_current_epoch],
+      ['Engine', [info.backend?.name, workers === undefined ? undefined : `${workers} worker${workers === 1 ? '' : 's'}`].filter(Boolean).join(', ')],
+      ['Listeners', String(this.#backend.listeners().length)],
+      ['Upstream hosts', String(hosts.length)],
+      ['Open connections', String(stats.value('server.total_connections') ?? 0)],
+      ['Requests', String(stats.sum(/^http\..*\.downstream_rq_total$/))],
+      ['Answered 5xx', String(stats.sum(/^http\..*\.downstream_rq_5xx$/))],
+      ['Memory', `${Math.round(this.#backend.memory().physical / 1_048_576)} MiB`],
+    ] as const;
+    return { state: this.#backend.state(), version: info.version ?? '', facts: facts.map(([label, value]) => [label, value ?? '']) };
   }
 }
 

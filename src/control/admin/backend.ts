@@ -66,6 +66,8 @@ export interface MemoryStatus {
 export interface AdminBackend {
   readonly stats: StatsView;
   readonly tags: TagExtractor;
+  /** Upper bounds of a histogram's buckets. */
+  bucketsOf(name: string): readonly number[];
   state(): ServerState;
   /** The ServerInfo message as JSON, snake_case. */
   serverInfo(): object;

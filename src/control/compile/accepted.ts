@@ -6,9 +6,7 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
   'envoy.config.bootstrap.v3.Bootstrap': {
     node: 'says who we are to a control plane and in /server_info',
     nodeContextParams: 'only for a control plane',
-    admin: 'read by the server',
     applicationLogConfig: 'read by the server',
-    statsConfig: 'read by the server',
     statsFlushInterval: 'paces stats sinks, of which there are none',
     statsFlushOnAdmin: 'paces stats sinks, of which there are none',
     deferredStatOptions: 'when statistics are allocated',
@@ -27,6 +25,10 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
     grpcAsyncClientManagerConfig: 'a cache of gRPC clients of Envoy',
     perfTracingFilePath: 'a profile of Envoy',
   },
+  'envoy.config.bootstrap.v3.Admin': {
+    profilePath: 'there is no profiler',
+    ignoreGlobalConnLimit: 'connections of the admin server are never refused for the limit of the listeners',
+  },
   'envoy.config.bootstrap.v3.ClusterManager': {
     localClusterName: 'used by zone aware routing only',
     outlierDetection: 'an event log of outlier detection, which clusters cannot ask for yet',
@@ -35,8 +37,7 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
   'envoy.config.listener.v3.Listener': {
     metadata: 'free text for others',
     connectionBalanceConfig: 'the kernel spreads connections over the workers',
-    ignoreGlobalConnLimit: 'there is no global limit',
-    bypassOverloadManager: 'there is no overload manager',
+    bypassOverloadManager: 'overload actions, which are not supported',
     tcpFastOpenQueueLength: 'connections are accepted the ordinary way',
     enableMptcp: 'connections are accepted the ordinary way',
   },

@@ -151,15 +151,27 @@ function compileBreakers(cluster: Fields<v3.Cluster>): ClusterConfig['breakers']
       maxPending: threshold.get('maxPendingRequests') ?? DEFAULT_BREAKERS.maxPending,
       maxRequests: threshold.get('maxRequests') ?? DEFAULT_BREAKERS.maxRequests,
       maxRetries: threshold.get('maxRetries') ?? DEFAULT_BREAKERS.maxRetries,
+      ...compileRetryBudget(threshold),
     };
   }
   return breakers;
+}
+function compileRetryBudget(threshold: Fields<v3.Thresholds>): Pick<Breakers, 'retryBudget'> {
+  const budget = threshold.child('retryBudget', `${CLUSTER}.CircuitBreakers.Thresholds.RetryBudget`);
+  if (budget === undefined) return {};
+  return { retryBudget: { percent: budget.get('budgetPercent')?.value ?? 20, minConcurrency: budget.get('minRetryConcurrency') ?? 3 } };
 }
 const DEFAULT_BREAKERS: Breakers = { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3 };
 
 type HttpOptions = Pick<
   ClusterConfig,
-  'idleTimeoutMs' | 'maxRequestsPerConnection' | 'maxConnectionDurationMs' | 'maxResponseHeadBytes' | 'maxResponseHeaders' | 'properCase'
+  | 'idleTimeoutMs'
+  | 'maxRequestsPerConnection'
+  | 'maxConnectionDurationMs'
+  | 'maxStreamDurationMs'
+  | 'maxResponseHeadBytes'
+  | 'maxResponseHeaders'
+  | 'properCase'
 >;
 function compileHttpOptions(cluster: Fields<v3.Cluster>): HttpOptions {
   const { context } = cluster;
@@ -187,6 +199,7 @@ function compileHttpOptions(cluster: Fields<v3.Cluster>): HttpOptions {
     idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
     maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? cluster.get('maxRequestsPerConnection') ?? 0,
     maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,
+    maxStreamDurationMs: common?.get('maxStreamDuration') ?? 0,
     maxResponseHeadBytes: 60 * 1024,
     maxResponseHeaders: common?.get('maxHeadersCount') ?? 100,
     properCase,

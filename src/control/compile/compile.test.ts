@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { makeHead } from '../../../test/support/heads.js';
 import { Head } from '../../protocol/head.js';
 import type { ForwardAction, HttpManagerConfig, RouteInput } from '../../proxy/runtime.js';
 import { loadBootstrap } from '../config/index.js';
@@ -51,6 +52,7 @@ function compiled(parts: Parts) {
   assert.deepEqual(problems, []);
   return config;
 }
+const problemsOf = (parts: Parts) => compile(yaml(parts)).problems.map(({ path, message }) => `${path}: ${message}`);
 const manager = (parts: Parts) => compiled(parts).listeners[0].chains[0].filter as HttpManagerConfig;
 const NO_HEAD = new Head(new Uint8Array(0), new Int32Array(60));
 const input = (path: string): RouteInput => ({ host: 'x', path, scheme: 'http', isConnect: false, upgrade: '', random: 0 });
@@ -79,6 +81,7 @@ test('gives every default as Envoy documents it', () => {
     idleTimeoutMs: 3_600_000,
     maxConnectionDurationMs: 0,
     maxRequestsPerConnection: 0,
+    maxStreamDurationMs: 0,
     requestHeadersTimeoutMs: 0,
     requestTimeoutMs: 0,
     streamIdleTimeoutMs: 300_000,
@@ -128,6 +131,7 @@ test('gives every default as Envoy documents it', () => {
     idleTimeoutMs: 3_600_000,
     maxRequestsPerConnection: 0,
     maxConnectionDurationMs: 0,
+    maxStreamDurationMs: 0,
     maxResponseHeadBytes: 61_440,
     maxResponseHeaders: 100,
     properCase: false,
@@ -147,6 +151,44 @@ test('a retry policy has the defaults of Envoy, and that of the route goes befor
   const { retry } = forward({ host, routes: '{match: {prefix: /}, route: {cluster: a, retry_policy: {retry_on: gateway-error}}}' });
   assert.ok(retry);
   assert.deepEqual([retry.on, retry.numRetries, retry.backoffBaseMs, retry.backoffMaxMs, retry.hostSelectionAttempts], [2, 1, 25, 250, 1]);
+});
+
+test('a retry budget has the defaults of Envoy', () => {
+  const budgetOf = (fields: string) =>
+    compiled({ cluster: `circuit_breakers: {thresholds: [{retry_budget: {${fields}}}]}` }).clusters.get('a')?.breakers.DEFAULT.retryBudget;
+  assert.deepEqual(budgetOf(''), { percent: 20, minConcurrency: 3 });
+  assert.deepEqual(budgetOf('budget_percent: {value: 35.5}, min_retry_concurrency: 0'), { percent: 35.5, minConcurrency: 0 });
+});
+
+test('max_stream_duration of a route: its own, an explicit 0, or that of the manager', () => {
+  const of = (fields: string) => forward({ routes: `{match: {prefix: /}, route: {cluster: a${fields}}}` }).maxStreamDurationMs;
+  assert.deepEqual(
+    [of(''), of(', max_stream_duration: {max_stream_duration: 0s}'), of(', max_stream_duration: {max_stream_duration: 2s}')],
+    [undefined, 0, 2000],
+  );
+  assert.equal(manager({ hcm: 'common_http_protocol_options: {max_stream_duration: 3s}' }).maxStreamDurationMs, 3000);
+});
+
+test('a wait that a response asks for is read from the first header that holds one within the bound', () => {
+  const { askedBackoffMs } =
+    forward({
+      routes:
+        '{match: {prefix: /}, route: {cluster: a, retry_policy: {rate_limited_retry_back_off: {max_interval: 100s, reset_headers: [{name: X-Reset, format: UNIX_TIMESTAMP}, {name: Retry-After}]}}}}',
+    }).retry ?? assert.fail();
+  const asked = (lines: Record<string, string>) => askedBackoffMs?.(makeHead({ status: 503 }, Object.entries(lines)), 1000);
+  assert.deepEqual(
+    (
+      [
+        {},
+        { 'x-reset': '1007' },
+        { 'retry-after': '5' },
+        { 'x-reset': '999', 'retry-after': '6' },
+        { 'retry-after': '101' },
+        { 'retry-after': 'Mon' },
+      ] as Record<string, string>[]
+    ).map(asked),
+    [undefined, 7000, 5000, 6000, undefined, undefined],
+  );
 });
 
 test('weighted clusters share by weight, each with its host', () => {
@@ -323,13 +365,6 @@ const wrong: [title: string, parts: Parts, code: string, path: string, text: Reg
   ],
   ['outlier detection', { cluster: 'outlier_detection: {}' }, 'UNSUPPORTED', `${A}.outlier_detection`, /not supported/],
   ['a ring hash', { cluster: 'lb_policy: RING_HASH' }, 'UNSUPPORTED', `${A}.lb_policy`, /RING_HASH/],
-  [
-    'a retry budget',
-    { cluster: 'circuit_breakers: {thresholds: [{retry_budget: {}}]}' },
-    'UNSUPPORTED',
-    `${A}.circuit_breakers.thresholds[0].retry_budget`,
-    /not supported/,
-  ],
   ['dynamic resources', { bootstrap: 'dynamic_resources: {lds_config: {ads: {}}}' }, 'UNSUPPORTED', 'dynamic_resources', /not supported/],
 ];
 for (const [title, parts, code, path, text] of wrong) {
@@ -369,4 +404,56 @@ test('a static runtime layer sets a route fraction', () => {
   const routes = '{match: {prefix: /, runtime_fraction: {default_value: {numerator: 0}, runtime_key: a.b}}, route: {cluster: a}}';
   assert.equal(routeTo({ routes }), undefined);
   assert.ok(routeTo({ routes, bootstrap: 'layered_runtime: {layers: [{name: s, static_layer: {a: {b: 100}}}]}' }));
+});
+
+test('bounds of connections come from the overload manager and the runtime; without them there are none', () => {
+  const bounds = (bootstrap: string) => {
+    const config = compiled({ bootstrap });
+    return [config.maxConnections, config.listeners[0].maxConnections];
+  };
+  assert.deepEqual(bounds(''), [Infinity, Infinity]);
+  const monitor = (type: string, inside: string) =>
+    `overload_manager: {resource_monitors: [{name: m, typed_config: {"@type": type.googleapis.com/${type}${inside}}}]}`;
+  const connections = monitor(
+    'envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig',
+    ', max_active_downstream_connections: 9',
+  );
+  const runtime = (layer: string) => `layered_runtime: {layers: [{name: l, static_layer: {${layer}}}]}`;
+  assert.deepEqual(bounds(connections), [9, Infinity]);
+  assert.deepEqual(
+    bounds(runtime('overload.global_downstream_max_connections: 5, envoy.resource_limits.listener.main.connection_limit: "7"')),
+    [5, 7],
+  );
+  assert.deepEqual(
+    problemsOf({ bootstrap: monitor('envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig', ', max_heap_size_bytes: 1') }),
+    [
+      "overload_manager.resource_monitors[0].typed_config: resource monitor 'envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig' is not supported",
+    ],
+  );
+  assert.match(problemsOf({ bootstrap: runtime('overload.global_downstream_max_connections: many') })[0], /"many" is not a number of connections/);
+});
+
+test('what is wrong with the statistics or the admin server is named with its place', () => {
+  const problems = problemsOf({
+    bootstrap: `stats_config: {stats_tags: [{tag_name: a, regex: "("}], stats_matcher: {exclusion_list: {patterns: [{safe_regex: {regex: "["}}]}}}
+admin: {address: {socket_address: {address: here, port_value: 1}}, access_log: [{name: x, typed_config: {"@type": ${TCP}, stat_prefix: a, cluster: a}}]}`,
+  });
+  assert.deepEqual(
+    problems.map((problem) => problem.split(': ')[0]),
+    [
+      'admin.address.socket_address.address',
+      'admin.access_log[0].typed_config',
+      'stats_config.stats_tags[0]',
+      'stats_config.stats_matcher.exclusion_list.patterns[0].safe_regex.regex',
+    ],
+  );
+});
+
+test('statistics are shown as the matcher says, and the first bucket setting that matches counts', () => {
+  const server = (text: string) => compile(yaml({ bootstrap: `stats_config: {${text}}` })).server;
+  assert.deepEqual(['a.x', 'b.x'].map(server('stats_matcher: {exclusion_list: {patterns: [{prefix: a.}]}}').showsStat), [false, true]);
+  assert.deepEqual(['a.x', 'b.x'].map(server('stats_matcher: {inclusion_list: {patterns: [{prefix: a.}]}}').showsStat), [true, false]);
+  assert.deepEqual(['a.x'].map(server('stats_matcher: {reject_all: true}').showsStat), [false]);
+  const { bucketsOf } = server('histogram_bucket_settings: [{match: {suffix: time}, buckets: [5, 1]}, {match: {prefix: a}, buckets: [2]}]');
+  assert.deepEqual([bucketsOf('a.time'), bucketsOf('a.size'), bucketsOf('b').length], [[1, 5], [2], 19]);
 });

@@ -69,6 +69,7 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): H
     idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
     maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,
     maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? 0,
+    maxStreamDurationMs: common?.get('maxStreamDuration') ?? 0,
     requestHeadersTimeoutMs: manager.get('requestHeadersTimeout') ?? 0,
     requestTimeoutMs: manager.get('requestTimeout') ?? 0,
     streamIdleTimeoutMs: manager.get('streamIdleTimeout') ?? 300_000,

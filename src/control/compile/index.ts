@@ -3,8 +3,10 @@ import type * as v3 from '../config/types.js';
 import { compileClusters } from './clusters.js';
 import { CompileContext, type CompileOptions, type CompileProblem, type Fields } from './context.js';
 import { compileListeners } from './listeners.js';
+import { compileMaxConnections, compileServerPart, type ServerConfig } from './server-part.js';
 
 export type { CompileCode, CompileOptions, CompileProblem } from './context.js';
+export { compileAdminLogs, type ServerConfig } from './server-part.js';
 
 /**
  * Compiles a bootstrap, as the loader gives it, into the runtime model. Every field is read, accepted on purpose (accepted.ts) or a problem. What has a
@@ -13,7 +15,7 @@ export type { CompileCode, CompileOptions, CompileProblem } from './context.js';
 export function compileConfig(
   bootstrap: v3.Bootstrap,
   options: CompileOptions = {},
-): { readonly config: RuntimeConfig; readonly problems: readonly CompileProblem[] } {
+): { readonly config: RuntimeConfig; readonly server: ServerConfig; readonly problems: readonly CompileProblem[] } {
   const context = new CompileContext(options);
   const root = context.fields(bootstrap, '', 'envoy.config.bootstrap.v3.Bootstrap');
   context.runtime = compileRuntime(root);
@@ -25,8 +27,10 @@ export function compileConfig(
   );
   context.clusterNames = new Set(clusters.keys());
   const listeners = compileListeners(statics?.list('listeners', 'envoy.config.listener.v3.Listener') ?? []);
+  const maxConnections = compileMaxConnections(root);
+  const server = compileServerPart(root);
   context.reportUnread();
-  return { config: { listeners, clusters }, problems: context.problems };
+  return { config: { listeners, clusters, maxConnections }, server, problems: context.problems };
 }
 
 /** Values of static layers by dotted key; a later layer goes before an earlier one. The admin layer is empty at the start, and stays so. */

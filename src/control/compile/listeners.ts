@@ -2,16 +2,18 @@ import { type ChainCriteria, type ChainEntry, createChainMatcher } from '../../n
 import { type CidrRange, parseCidr } from '../../network/ip.js';
 import { addressText } from '../../proxy/cluster/host.js';
 import { weightedChoice } from '../../proxy/route/weighted-choice.js';
-import type { FilterChain, ListenerConfig, TcpProxyConfig } from '../../proxy/runtime.js';
+import type { ConnectionLimitConfig, FilterChain, ListenerConfig, TcpProxyConfig } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { compileAccessLogs } from './access-logs.js';
 import { compileAddress, compileSocketOptions } from './common.js';
 import { type CompileContext, type Fields, typeOf } from './context.js';
 import { compileHttpManager } from './http-manager.js';
+import { runtimeBound } from './server-part.js';
 
 const LISTENER = 'envoy.config.listener.v3';
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
+const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit';
 const RAW_BUFFER = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';
 const ACCESS_LOG = 'envoy.config.accesslog.v3.AccessLog';
 const LISTENER_FILTERS = {
@@ -60,7 +62,9 @@ function compileListener(listener: Fields<v3.Listener>): ListenerConfig | undefi
   const [transparent, freebind] = [listener.get('transparent'), listener.get('freebind')];
   const [backlog, maxAcceptsPerWake] = [listener.get('tcpBacklogSize'), listener.get('maxConnectionsToAcceptPerSocketEvent')];
   const reusePort = (listener.get('enableReusePort') ?? listener.get('reusePort') ?? true) && main !== undefined && 'ip' in main.address;
-  listener.ignore('reusePort', 'drainType');
+  listener.ignore('reusePort');
+  const drainsUnhealthy = (listener.get('drainType') ?? 'DEFAULT') === 'DEFAULT';
+  const ignoresGlobalLimit = listener.get('ignoreGlobalConnLimit') === true;
   const useOriginalDst = listener.get('useOriginalDst') === true;
   const timeoutMs = listener.get('listenerFiltersTimeout') ?? 15_000;
   const continueOnTimeout = listener.get('continueOnListenerFiltersTimeout') === true;
@@ -73,6 +77,7 @@ function compileListener(listener: Fields<v3.Listener>): ListenerConfig | undefi
     listener.get('perConnectionBufferLimitBytes') ?? 1024 * 1024,
   ];
   const trafficDirection = listener.get('trafficDirection') ?? 'UNSPECIFIED';
+  const maxConnections = runtimeBound(context, `envoy.resource_limits.listener.${name ?? ''}.connection_limit`);
   if (main === undefined) return undefined;
   const text = addressText(main.address);
   return {
@@ -93,6 +98,9 @@ function compileListener(listener: Fields<v3.Listener>): ListenerConfig | undefi
     },
     useOriginalDst,
     trafficDirection,
+    maxConnections,
+    ignoresGlobalLimit,
+    drainsUnhealthy,
     bufferLimitBytes,
     inspect: { tls: inspectors.tls, http: inspectors.http, timeoutMs, continueOnTimeout },
     matchChain: createChainMatcher(chains.entries, chains.fallback, (kept, dropped) => {
@@ -200,9 +208,16 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
   checkTransportSocket(chain.context, chain.get('transportSocket'), chain.at('transportSocket'));
   const filters = chain.list('filters', `${LISTENER}.Filter`);
   let filter: FilterChain['filter'] | undefined;
+  const connectionLimits: ConnectionLimitConfig[] = [];
   filters.forEach((fields, index) => {
     const [filterName, any] = [fields.get('name') ?? '', fields.get('typedConfig')];
     const [type, path] = [typeOf(any), fields.at('typedConfig')];
+    if (type === CONNECTION_LIMIT) {
+      const limit = compileConnectionLimit(chain.context.fields(any as v3.ConnectionLimit, path, CONNECTION_LIMIT));
+      if (limit !== undefined) connectionLimits.push(limit);
+      if (index === filters.length - 1) fields.problem(undefined, `'${filterName}' cannot end the chain: http_connection_manager or tcp_proxy does`);
+      return;
+    }
     if (type !== HCM && type !== TCP_PROXY) {
       fields.problem(
         any === undefined ? undefined : 'typedConfig',
@@ -218,7 +233,19 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
         : compileTcpProxy(chain.context.fields(any as v3.TcpProxy, path, TCP_PROXY));
   });
   if (filters.length === 0) chain.problem('filters', 'there is no filter: connections would be closed at once', 'MISSING_FIELD');
-  return filter === undefined ? undefined : { name, filter };
+  return filter === undefined ? undefined : { name, filter, connectionLimits };
+}
+
+/** Undefined where the runtime, or its default, switches it off. */
+function compileConnectionLimit(limit: Fields<v3.ConnectionLimit>): ConnectionLimitConfig | undefined {
+  const enabled = limit.child('runtimeEnabled', 'envoy.config.core.v3.RuntimeFeatureFlag');
+  const isEnabled = enabled?.get('defaultValue') ?? true;
+  const override = limit.context.runtime.get(enabled?.get('runtimeKey') ?? '');
+  const maxConnections = limit.get('maxConnections');
+  const statPrefix = limit.get('statPrefix') ?? '';
+  if (maxConnections === undefined || (typeof override === 'boolean' ? !override : !isEnabled)) return undefined;
+  // The place in the configuration is its name: two filters never share a count.
+  return { key: limit.path, statPrefix, maxConnections: Number(maxConnections) };
 }
 
 /** Only plain text is there. */

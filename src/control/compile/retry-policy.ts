@@ -55,8 +55,27 @@ export function compileRetryPolicy(policy: Fields<v3.RetryPolicy>): RetryPolicy 
     retriableRequest: anyHeader(policy, 'retriableRequestHeaders'),
     backoffBaseMs,
     backoffMaxMs,
+    askedBackoffMs: compileAskedBackoff(policy),
     avoidPreviousHosts,
     hostSelectionAttempts: Number(policy.get('hostSelectionRetryMaxAttempts') ?? 1) || 1,
+  };
+}
+/** Reads `rate_limited_retry_back_off`: the first of the headers that holds a wait within the bound (default 300 s) counts. */
+function compileAskedBackoff(policy: Fields<v3.RetryPolicy>): RetryPolicy['askedBackoffMs'] {
+  const backOff = policy.child('rateLimitedRetryBackOff', 'envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff');
+  if (backOff === undefined) return undefined;
+  const maxMs = backOff.get('maxInterval') ?? 300_000;
+  const headers = backOff.list('resetHeaders', 'envoy.config.route.v3.RetryPolicy.ResetHeader').map((header) => {
+    return { name: (header.get('name') ?? '').toLowerCase(), isTimestamp: header.get('format') === 'UNIX_TIMESTAMP' };
+  });
+  return (head, nowS) => {
+    for (const { name, isTimestamp } of headers) {
+      const text = head.get(name);
+      if (text === undefined || !/^\d{1,15}$/.test(text)) continue;
+      const waitMs = (Number(text) - (isTimestamp ? nowS : 0)) * 1000;
+      if (waitMs > 0 && waitMs <= maxMs) return waitMs;
+    }
+    return undefined;
   };
 }
 /** True where one of the headers matches; undefined where none is named. */

@@ -220,8 +220,6 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
   const replace = compileRewriter(action.context, action.get('regexRewrite'), action.at('regexRewrite'));
   const retry = action.child('retryPolicy', `${ROUTE}.RetryPolicy`);
   const maxStream = action.child('maxStreamDuration', `${ROUTE}.RouteAction.MaxStreamDuration`);
-  if ((maxStream?.get('maxStreamDuration') ?? 0) !== 0)
-    maxStream?.problem('maxStreamDuration', 'a bound on the duration of a stream is not supported; use timeout', 'UNSUPPORTED');
   const upgrades = action.list('upgradeConfigs', `${ROUTE}.RouteAction.UpgradeConfig`).map((upgrade) => {
     return [(upgrade.get('upgradeType') ?? '').toLowerCase(), upgrade.get('enabled') ?? true] as const;
   });
@@ -235,6 +233,7 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
     appendForwardedHost: action.get('appendXForwardedHost') === true,
     timeoutMs: action.get('timeout') ?? 15_000,
     idleTimeoutMs: action.get('idleTimeout'),
+    maxStreamDurationMs: maxStream?.get('maxStreamDuration'),
     retry: retry === undefined ? scope.retry : compileRetryPolicy(retry),
     priority: action.get('priority') ?? 'DEFAULT',
     upgrades: upgrades.length === 0 ? undefined : new Map(upgrades),

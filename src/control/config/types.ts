@@ -39,7 +39,7 @@ export interface Bootstrap {
   readonly watchdogs?: Message;
   readonly layeredRuntime?: LayeredRuntime;
   readonly admin?: Admin;
-  readonly overloadManager?: Message;
+  readonly overloadManager?: OverloadManager;
   readonly enableDispatcherStats?: boolean;
   readonly headerPrefix?: string;
   readonly statsServerVersionOverride?: Int64;
@@ -139,6 +139,34 @@ export interface StatsConfig {
   readonly useAllDefaultTags?: boolean;
   readonly statsMatcher?: StatsMatcher;
   readonly histogramBucketSettings?: readonly HistogramBucketSettings[];
+}
+
+/** `envoy.config.overload.v3.OverloadManager`. */
+export interface OverloadManager {
+  readonly refreshInterval?: DurationMs;
+  readonly resourceMonitors?: readonly ResourceMonitor[];
+  readonly actions?: readonly Message[];
+  readonly loadshedPoints?: readonly Message[];
+  readonly bufferFactoryConfig?: Message;
+}
+
+/** `envoy.config.overload.v3.ResourceMonitor`. */
+export interface ResourceMonitor {
+  readonly name?: string;
+  readonly typedConfig?: Any;
+}
+
+/** `envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig`. */
+export interface DownstreamConnectionsConfig {
+  readonly maxActiveDownstreamConnections?: Int64;
+}
+
+/** `envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit`. */
+export interface ConnectionLimit {
+  readonly statPrefix?: string;
+  readonly maxConnections?: Int64;
+  readonly delay?: DurationMs;
+  readonly runtimeEnabled?: RuntimeFeatureFlag;
 }
 
 /** `envoy.config.metrics.v3.StatsMatcher`. */

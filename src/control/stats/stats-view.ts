@@ -33,6 +33,7 @@ interface Cell {
 interface Entry {
   readonly name: string;
   readonly kind: StatKind;
+  readonly isShown: boolean;
   /** By thread. */
   readonly cells: Map<number, Cell>;
   /** What detached threads had counted, less what `resetCounters` took off; for histograms all cells. */
@@ -61,6 +62,17 @@ export class HistogramData {
   }
   get sum(): number {
     return this.#cells[1];
+  }
+  /** What was recorded, by bucket with its lower bound and width; empty buckets are left out. */
+  buckets(): { readonly from: number; readonly width: number; readonly count: number }[] {
+    const found: { from: number; width: number; count: number }[] = [];
+    for (let bucket = 0; bucket < HISTOGRAM_CELLS - 2; bucket++) {
+      const count = this.#cells[bucket + 2];
+      if (count === 0) continue;
+      const [from, width] = bucketRange(bucket);
+      found.push({ from, width, count });
+    }
+    return found;
   }
   /** Number of values in buckets that lie wholly at or below `bound`. */
   countUpTo(bound: number): number {
@@ -99,8 +111,14 @@ export class StatsView {
   readonly #entries = new Map<string, Entry>();
   /** Names in order, made anew after a name was added. */
   #sorted: Entry[] | undefined;
+  readonly #shows: (name: string) => boolean;
   /** Called before a read, to bring gauges that are computed (uptime, memory) up to date. */
   refresh: () => void = () => {};
+
+  /** `shows`: which statistics `read` gives at all (`stats_matcher`); single values can be asked for in any case. */
+  constructor(shows: (name: string) => boolean = () => true) {
+    this.#shows = shows;
+  }
 
   /** Adds one thread's part of a statistic. Throws where another thread has the name with another kind. */
   attach(threadId: number, definition: StatDefinition, slab: SharedArrayBuffer): void {
@@ -108,7 +126,8 @@ export class StatsView {
     let entry = this.#entries.get(name);
     if (entry === undefined) {
       const cells = kind === 'histogram' ? HISTOGRAM_CELLS : 1;
-      entry = { name, kind, cells: new Map(), base: new Float64Array(cells), used: false, flushed: undefined, previous: undefined };
+      const isShown = this.#shows(name);
+      entry = { name, kind, isShown, cells: new Map(), base: new Float64Array(cells), used: false, flushed: undefined, previous: undefined };
       this.#entries.set(name, entry);
       this.#sorted = undefined;
     }
@@ -156,7 +175,7 @@ export class StatsView {
     this.#sorted ??= [...this.#entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     const stats: Stat[] = [];
     for (const entry of this.#sorted) {
-      if (wanted(entry.name)) stats.push(entry.kind === 'histogram' ? this.#histogram(entry) : this.#scalar(entry));
+      if (entry.isShown && wanted(entry.name)) stats.push(entry.kind === 'histogram' ? this.#histogram(entry) : this.#scalar(entry));
     }
     return stats;
   }

@@ -139,13 +139,18 @@ test('Prometheus: a custom namespace of Istio is shown without prefix', () => {
 });
 
 for (const [name, family, tags] of [
-  ['cluster.web.upstream_rq_2xx', 'cluster.upstream_rq', { 'envoy.response_code_class': '2xx', 'envoy.cluster_name': 'web' }],
-  ['http.ingress.downstream_rq_4xx', 'http.downstream_rq', { 'envoy.response_code_class': '4xx', 'envoy.http_conn_manager_prefix': 'ingress' }],
+  ['cluster.web.upstream_rq_2xx', 'cluster.upstream_rq_xx', { 'envoy.response_code_class': '2', 'envoy.cluster_name': 'web' }],
+  ['http.ingress.downstream_rq_4xx', 'http.downstream_rq_xx', { 'envoy.response_code_class': '4', 'envoy.http_conn_manager_prefix': 'ingress' }],
   ['listener.0.0.0.0_8080.downstream_cx_total', 'listener.downstream_cx_total', { 'envoy.listener_address': '0.0.0.0_8080' }],
   [
     'listener.0.0.0.0_8080.http.in.downstream_rq_2xx',
-    'listener.http.downstream_rq',
-    { 'envoy.response_code_class': '2xx', 'envoy.http_conn_manager_prefix': 'in', 'envoy.listener_address': '0.0.0.0_8080' },
+    'listener.http.downstream_rq_xx',
+    { 'envoy.response_code_class': '2', 'envoy.http_conn_manager_prefix': 'in', 'envoy.listener_address': '0.0.0.0_8080' },
+  ],
+  [
+    'listener.0.0.0.0_80.worker_3.downstream_cx_total',
+    'listener.worker_downstream_cx_total',
+    { 'envoy.listener_address': '0.0.0.0_80', 'envoy.worker_id': '3' },
   ],
   ['tcp.echo.downstream_cx_total', 'tcp.downstream_cx_total', { 'envoy.tcp_prefix': 'echo' }],
   ['vhost.v.vcluster.c.upstream_rq_total', 'vhost.vcluster.upstream_rq_total', { 'envoy.virtual_cluster': 'c', 'envoy.virtual_host': 'v' }],

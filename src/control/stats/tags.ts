@@ -25,7 +25,7 @@ const MAX_REMEMBERED = 100_000;
 /** In Envoy's order: where two rules give the same tag, the first that matches wins. */
 export const DEFAULT_TAG_RULES: readonly TagRule[] = [
   { name: 'envoy.response_code', pattern: /_rq(_(\d{3}))$/ },
-  { name: 'envoy.response_code_class', pattern: /_rq(_(\dxx))$/ },
+  { name: 'envoy.response_code_class', pattern: /_rq_((\d))xx$/ },
   { name: 'envoy.http_user_agent', pattern: /^http\..*?\.user_agent\.((.+?)\.)\w+$/ },
   { name: 'envoy.virtual_cluster', pattern: /^vhost\.[^.]+\.vcluster\.((.+?)\.)/ },
   { name: 'envoy.route', pattern: /^vhost\.[^.]+\.route\.((.+?)\.)/ },
@@ -33,6 +33,7 @@ export const DEFAULT_TAG_RULES: readonly TagRule[] = [
   { name: 'envoy.ssl_cipher', pattern: /^listener\..*?\.ssl\.ciphers(\.(.+?))$/ },
   { name: 'envoy.ssl_cipher', pattern: /^cluster\..*?\.ssl\.ciphers(\.(.+?))$/ },
   { name: 'envoy.ssl_version', pattern: /^(?:listener|cluster)\..*?\.ssl\.versions(\.(.+?))$/ },
+  { name: 'envoy.ssl_sigalg', pattern: /^(?:listener|cluster)\..*?\.ssl\.sigalgs(\.(.+?))$/ },
   { name: 'envoy.ssl_curve', pattern: /^(?:listener|cluster)\..*?\.ssl\.curves(\.(.+?))$/ },
   { name: 'envoy.grpc_bridge_method', pattern: /^cluster\..*?\.grpc\.[^.]+\.((.+)\.)\w+$/ },
   { name: 'envoy.grpc_bridge_service', pattern: /^cluster\..*?\.grpc\.(([^.]+)\.)/ },
@@ -42,7 +43,7 @@ export const DEFAULT_TAG_RULES: readonly TagRule[] = [
   { name: 'envoy.http_conn_manager_prefix', pattern: /^http\.(([^.]+)\.)/ },
   { name: 'envoy.http_conn_manager_prefix', pattern: /^listener\..*?\.http\.((.+?)\.)/ },
   { name: 'envoy.listener_address', pattern: /^listener\.(((?:[_.0-9]*|[_[\]a-fA-F0-9]*))\.)/ },
-  { name: 'envoy.listener_address', pattern: /^listener\.(([^.]+)\.)/ },
+  { name: 'envoy.listener_address', pattern: /^listener\.((?!admin\.)([^.]+)\.)/ },
   { name: 'envoy.tcp_prefix', pattern: /^tcp\.(([^.]+)\.)/ },
   { name: 'envoy.virtual_host', pattern: /^vhost\.(([^.]+)\.)/ },
   { name: 'envoy.ratelimit_prefix', pattern: /^ratelimit\.(([^.]+)\.)/ },
@@ -53,9 +54,7 @@ export const DEFAULT_TAG_RULES: readonly TagRule[] = [
   { name: 'envoy.mongo_prefix', pattern: /^mongo\.(([^.]+)\.)/ },
   { name: 'envoy.redis_prefix', pattern: /^redis\.(([^.]+)\.)/ },
   { name: 'envoy.thrift_prefix', pattern: /^thrift\.(([^.]+)\.)/ },
-  { name: 'envoy.worker_id', pattern: /^listener_manager\.(worker_(\d+)\.)/ },
-  { name: 'envoy.worker_id', pattern: /^listener\..*?\.(worker_(\d+)\.)/ },
-  { name: 'envoy.worker_id', pattern: /^server\.(worker_(\d+)\.)/ },
+  { name: 'envoy.worker_id', pattern: /^(?:listener\..*?\.|server\.|listener_manager\.)worker_((\d+)\.)/ },
 ];
 
 /** A configured tag: `regex` or `fixedValue`, or the name of a default tag alone. */
@@ -67,23 +66,23 @@ export interface TagSpecifier {
 
 /** Puts the configured tags before the default ones. Throws ConfigError on a pattern that does not compile or a name that no default tag has. */
 export function tagRules(specifiers: readonly TagSpecifier[] = [], useDefaults = true): TagRule[] {
-  const rules: TagRule[] = [];
-  for (const { tagName: name, regex, fixedValue } of specifiers) {
-    if (regex !== undefined && regex !== '') {
-      try {
-        rules.push({ name, pattern: new RegExp(regex) });
-      } catch (cause) {
-        throw new ConfigError(`stats tag ${name}: ${(cause as Error).message}`, { cause });
-      }
-    } else if (fixedValue !== undefined && fixedValue !== '') rules.push({ name, fixed: fixedValue });
-    else {
-      const known = DEFAULT_TAG_RULES.filter((rule) => rule.name === name);
-      if (known.length === 0 && !useDefaults) throw new ConfigError(`stats tag ${name}: no regex, no fixed value, and not one of the default tags`);
-      if (!useDefaults) rules.push(...known);
+  const rules = specifiers.flatMap((specifier) => rulesOf(specifier, useDefaults));
+  return useDefaults ? [...rules, ...DEFAULT_TAG_RULES] : rules;
+}
+
+/** The rules of one configured tag; a default tag has none of its own where all default tags follow anyway. Throws as `tagRules`. */
+export function rulesOf({ tagName: name, regex, fixedValue }: TagSpecifier, useDefaults: boolean): TagRule[] {
+  if (regex !== undefined && regex !== '') {
+    try {
+      return [{ name, pattern: new RegExp(regex) }];
+    } catch (cause) {
+      throw new ConfigError(`stats tag ${name}: ${(cause as Error).message}`, { cause });
     }
   }
-  if (useDefaults) rules.push(...DEFAULT_TAG_RULES);
-  return rules;
+  if (fixedValue !== undefined && fixedValue !== '') return [{ name, fixed: fixedValue }];
+  const known = DEFAULT_TAG_RULES.filter((rule) => rule.name === name);
+  if (known.length === 0) throw new ConfigError(`stats tag ${name}: no regex, no fixed value, and not one of the default tags`);
+  return useDefaults ? [] : known;
 }
 
 /** Extracts tags and remembers the result. */

@@ -1,12 +1,14 @@
 import type { Counter, StatsStore } from '../../base/stats.js';
 import type { Random } from '../balance/balancer.js';
 import type { ClusterConfig, EndpointConfig } from '../runtime.js';
+import { type BreakerUses, ownBreakerUse } from './breaker-use.js';
 import { Cluster } from './cluster.js';
 
 /** The clusters of a worker by name. */
 export class ClusterManager {
   readonly #stats: StatsStore;
   readonly #random: Random;
+  readonly #breakerUses: BreakerUses;
   readonly #clusters = new Map<string, Cluster>();
   readonly #active: Counter;
   readonly #added: Counter;
@@ -17,9 +19,10 @@ export class ClusterManager {
   onAdded: (cluster: Cluster) => void = () => {};
   onRemoved: (cluster: Cluster) => void = () => {};
 
-  constructor(stats: StatsStore, random: Random = Math.random) {
+  constructor(stats: StatsStore, random: Random = Math.random, breakerUses: BreakerUses = ownBreakerUse) {
     this.#stats = stats;
     this.#random = random;
+    this.#breakerUses = breakerUses;
     this.#active = stats.gauge('cluster_manager.active_clusters');
     stats.gauge('cluster_manager.warming_clusters');
     this.#added = stats.counter('cluster_manager.cluster_added');
@@ -52,7 +55,7 @@ export class ClusterManager {
       const resolved = old !== undefined && sameNames(old.config, config) ? old.hosts.map(endpointOf) : [];
       // The old one first: both write to the same gauges, and what is in use now is what should be seen.
       if (old !== undefined) this.#retire(old);
-      const cluster = new Cluster(config, this.#stats, this.#random);
+      const cluster = new Cluster(config, this.#stats, this.#random, this.#breakerUses(name));
       this.#clusters.set(name, cluster);
       this.onAdded(cluster);
       if (resolved.length > 0) cluster.update(resolved);

@@ -49,6 +49,7 @@ export class ClusterStats {
   readonly rqTxReset: Counter;
   readonly rqRetry: Counter;
   readonly rqRetryBackoffExponential: Counter;
+  readonly rqRetryBackoffRatelimited: Counter;
   readonly rqRetryLimitExceeded: Counter;
   readonly rqRetrySuccess: Counter;
   readonly rqRetryOverflow: Counter;
@@ -135,6 +136,7 @@ export class ClusterStats {
     this.rqRxReset = counter('upstream_rq_rx_reset');
     this.rqTxReset = counter('upstream_rq_tx_reset');
     this.rqRetry = counter('upstream_rq_retry');
+    this.rqRetryBackoffRatelimited = counter('upstream_rq_retry_backoff_ratelimited');
     this.rqRetryBackoffExponential = counter('upstream_rq_retry_backoff_exponential');
     this.rqRetryLimitExceeded = counter('upstream_rq_retry_limit_exceeded');
     this.rqRetrySuccess = counter('upstream_rq_retry_success');

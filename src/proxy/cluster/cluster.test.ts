@@ -30,6 +30,7 @@ const config = (more: Partial<ClusterConfig> = {}): ClusterConfig => ({
   idleTimeoutMs: 0,
   maxRequestsPerConnection: 0,
   maxConnectionDurationMs: 0,
+  maxStreamDurationMs: 0,
   maxResponseHeadBytes: 1,
   maxResponseHeaders: 1,
   properCase: false,

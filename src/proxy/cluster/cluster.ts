@@ -4,6 +4,7 @@ import type { Address } from '../../network/engine.js';
 import type { Random } from '../balance/balancer.js';
 import { HostSet } from '../balance/host-set.js';
 import type { ClusterConfig, EndpointConfig } from '../runtime.js';
+import { type BreakerUse, ownBreakerUse } from './breaker-use.js';
 import { CircuitBreakers } from './circuit-breaker.js';
 import { ClusterStats } from './cluster-stats.js';
 import { addressText, Host } from './host.js';
@@ -35,15 +36,16 @@ export class Cluster {
   /** Called with each host that has left the cluster, so that its pool is drained. */
   onHostRemoved: (host: Host) => void = () => {};
 
-  constructor(config: ClusterConfig, stats: StatsStore, random: Random = Math.random) {
+  /** `use`: what is taken of its circuit breakers; default: by this thread alone. */
+  constructor(config: ClusterConfig, stats: StatsStore, random: Random = Math.random, use: BreakerUse = ownBreakerUse()) {
     this.config = config;
     this.#store = stats;
     this.#random = random;
     this.#prefix = `cluster.${config.statName}.`;
     this.stats = new ClusterStats(stats, this.#prefix);
     this.breakers = {
-      DEFAULT: new CircuitBreakers(config.breakers.DEFAULT, stats, `${this.#prefix}circuit_breakers.default.`),
-      HIGH: new CircuitBreakers(config.breakers.HIGH, stats, `${this.#prefix}circuit_breakers.high.`),
+      DEFAULT: new CircuitBreakers(config.breakers.DEFAULT, stats, `${this.#prefix}circuit_breakers.default.`, use, 'DEFAULT'),
+      HIGH: new CircuitBreakers(config.breakers.HIGH, stats, `${this.#prefix}circuit_breakers.high.`, use, 'HIGH'),
     };
     this.#onPanic = () => this.stats.lbHealthyPanic.inc();
     this.#set = this.#build([]);

@@ -2,7 +2,7 @@ import type { Profile } from '../../network/engine.js';
 import type { Framing } from '../../protocol/framing.js';
 import type { ProxyContext } from '../context.js';
 import type { FilterChain, HttpManagerConfig, ListenerConfig } from '../runtime.js';
-import { HttpStats } from './http-stats.js';
+import { HttpStats, ListenerHttpStats } from './http-stats.js';
 import { line } from './lines.js';
 
 /** An HTTP connection manager at work: its configuration, statistics and what can be made ready once. Immutable; connections hold the one their request began with. */
@@ -11,6 +11,7 @@ export class HttpManager {
   readonly config: HttpManagerConfig;
   readonly chainName: string;
   readonly stats: HttpStats;
+  readonly #listenerStats: ListenerHttpStats;
   readonly profile: Profile;
   readonly framing: Framing;
   /** `server: <name>\r\n`. */
@@ -31,6 +32,7 @@ export class HttpManager {
     this.chainName = chain.name;
     this.framing = context.httpFraming;
     this.stats = new HttpStats(context.stats, config.statPrefix);
+    this.#listenerStats = new ListenerHttpStats(context.stats, listener.statPrefix, config.statPrefix);
     this.profile = context.profiles.get({
       framing: context.httpFraming,
       side: 'downstream',
@@ -41,6 +43,7 @@ export class HttpManager {
       headTimeoutMs: config.requestHeadersTimeoutMs,
       acceptHttp10: config.acceptHttp10,
       underscores: config.underscores,
+      wire: { received: this.stats.cxRxBytesTotal, sent: this.stats.cxTxBytesTotal },
     });
     this.serverLine = line('server', config.serverName);
     this.viaLine = config.via === '' ? undefined : line('via', config.via);
@@ -52,5 +55,14 @@ export class HttpManager {
     const address = listener.addresses[0];
     this.localPort = address !== undefined && 'port' in address ? address.port : undefined;
     this.drainsInbound = listener.trafficDirection === 'INBOUND';
+  }
+
+  /** Counts a request that was answered: for the manager, and for its listener. */
+  countCompleted(status: number): void {
+    const hundreds = (status / 100) | 0;
+    this.stats.rqCompleted.inc();
+    this.stats.rqClass[hundreds]?.inc();
+    this.#listenerStats.rqCompleted.inc();
+    this.#listenerStats.rqClass[hundreds]?.inc();
   }
 }

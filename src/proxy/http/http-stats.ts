@@ -30,6 +30,7 @@ export class HttpStats {
   readonly rqTime: Histogram;
   readonly rqTimeout: Counter;
   readonly rqHeaderTimeout: Counter;
+  readonly rqMaxDurationReached: Counter;
   readonly rqIdleTimeout: Counter;
   readonly rqRxReset: Counter;
   readonly rqTxReset: Counter;
@@ -80,6 +81,7 @@ export class HttpStats {
     this.rqCompleted = counter('downstream_rq_completed');
     this.rqTime = histogram('downstream_rq_time');
     this.rqTimeout = counter('downstream_rq_timeout');
+    this.rqMaxDurationReached = counter('downstream_rq_max_duration_reached');
     this.rqHeaderTimeout = counter('downstream_rq_header_timeout');
     this.rqIdleTimeout = counter('downstream_rq_idle_timeout');
     this.rqRxReset = counter('downstream_rq_rx_reset');
@@ -89,8 +91,7 @@ export class HttpStats {
     this.rqNonRelativePath = counter('downstream_rq_non_relative_path');
     this.rqResponseBeforeRqComplete = counter('downstream_rq_response_before_rq_complete');
     this.rqRedirectedWithNormalizedPath = counter('downstream_rq_redirected_with_normalized_path');
-    // Index 0 takes what has no class; nothing reads it.
-    this.rqClass = [counter('downstream_rq_1xx'), ...[1, 2, 3, 4, 5].map((hundreds) => counter(`downstream_rq_${hundreds}xx`))];
+    this.rqClass = classCounters(counter);
     this.noRoute = counter('no_route');
     this.noCluster = counter('no_cluster');
     this.rqRedirect = counter('rq_redirect');
@@ -100,3 +101,19 @@ export class HttpStats {
     this.rqRetrySkipped = counter('rq_retry_skipped_request_not_complete');
   }
 }
+
+/** What a manager counts for each of its listeners, `listener.<address>.http.<stat_prefix>.` (Envoy, "Per listener statistics"). */
+export class ListenerHttpStats {
+  readonly rqCompleted: Counter;
+  /** By response class: 1xx..5xx at 1..5. */
+  readonly rqClass: readonly Counter[];
+
+  constructor(stats: StatsStore, listenerPrefix: string, statPrefix: string) {
+    const counter = (name: string) => stats.counter(`listener.${listenerPrefix}.http.${statPrefix}.${name}`);
+    this.rqCompleted = counter('downstream_rq_completed');
+    this.rqClass = classCounters(counter);
+  }
+}
+
+/** Index 0 takes what has no class; nothing reads it. */
+const classCounters = (counter: (name: string) => Counter): Counter[] => [1, 1, 2, 3, 4, 5].map((hundreds) => counter(`downstream_rq_${hundreds}xx`));

@@ -37,3 +37,17 @@ export function closeText(errno: string): string {
   const number = (os.constants.errno as Record<string, number>)[errno];
   return number === undefined ? errno || 'unknown' : `${number}`;
 }
+
+const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
+  [400, 'Bad Request'],
+  [408, 'Request Timeout'],
+  [413, 'Payload Too Large'],
+  [414, 'URI Too Long'],
+  [417, 'Expectation Failed'],
+  [426, 'Upgrade Required'],
+  [431, 'Request Header Fields Too Large'],
+  [501, 'Not Implemented'],
+  [505, 'HTTP Version Not Supported'],
+]);
+/** The words that go with a status that a framing fault is answered with. */
+export const statusText = (status: number) => STATUS_TEXTS.get(status) ?? 'Bad Request';

@@ -23,6 +23,7 @@ const INTERNAL_OTHERS = [
   'x-envoy-original-url',
   'x-envoy-retriable-header-names',
   'x-envoy-retry-grpc-on',
+  'x-envoy-upstream-rq-timeout-alt-response',
 ] as const;
 /** And those that the edge takes off on top. */
 const EDGE_NAMES: readonly KnownName[] = ['x-envoy-decorator-operation'];
@@ -49,37 +50,43 @@ export function findOrigin(head: Head, config: HttpManagerConfig, remote: Addres
   const hasForwardedFor = head.knownIndex('x-forwarded-for') >= 0;
   origin.internal = false;
   origin.remote = remote;
-  if (config.useRemoteAddress && config.xffTrustedHops === 0) {
-    origin.internal = !hasForwardedFor && remote !== undefined && ('path' in remote || isInternalAddress(remote.ip));
-  } else if (hasForwardedFor) {
-    // With use_remote_address the nearest hop is the connection itself.
-    const hops = config.useRemoteAddress ? config.xffTrustedHops - 1 : config.xffTrustedHops;
-    const found = forwardedAddress(head.getAll('x-forwarded-for') ?? '', hops);
-    if (found !== undefined) {
-      origin.internal = found.isSingle && isInternalAddress(found.ip);
-      origin.remote = { ip: found.ip, port: 0 };
-    }
+  // With use_remote_address the nearest hop is the connection itself, and nothing that was forwarded makes a request internal.
+  const hops = config.useRemoteAddress ? config.xffTrustedHops - 1 : config.xffTrustedHops;
+  if (config.useRemoteAddress) origin.internal = !hasForwardedFor && remote !== undefined && ('path' in remote || isInternalAddress(remote.ip));
+  const found = hasForwardedFor && hops >= 0 ? forwardedAddress(head.getAll('x-forwarded-for') ?? '', hops) : undefined;
+  if (found !== undefined) {
+    if (!config.useRemoteAddress) origin.internal = found.isSingle && isInternalAddress(found.ip);
+    origin.remote = { ip: found.ip, port: 0 };
   }
   origin.edge = config.useRemoteAddress && !origin.internal;
 }
 
-/** Takes off what an outsider must not tell us. Called before any `append`. */
-export function sanitize(head: Head, origin: Origin, edits: Edits): void {
-  if (origin.internal) return;
+const CLIENT_CERT = 'x-forwarded-client-cert';
+
+/**
+ * Takes off what an outsider must not tell us, and `x-forwarded-client-cert` unless `keepsClientCert`: on a connection without a client certificate every
+ * other way of `forward_client_cert_details` comes to this. Called before any `append`.
+ */
+export function sanitize(head: Head, origin: Origin, keepsClientCert: boolean, edits: Edits): void {
   const { bytes, count } = head;
-  const { edge } = origin;
+  const { edge, internal } = origin;
   for (let index = 0; index < count; index++) {
     const id = head.knownIdAt(index);
     if (id !== 0) {
       const rule = SANITIZED[id];
-      if (rule === 1 || (rule === 2 && edge)) edits.drop(index);
+      if (rule !== 0 && !internal && (rule === 1 || edge)) edits.drop(index);
       continue;
     }
     const start = head.nameStart(index);
-    // `x-e...`: anything else cannot be one of ours.
-    if ((bytes[start] | 0x20) !== 0x78 || bytes[start + 1] !== 0x2d || (bytes[start + 2] | 0x20) !== 0x65) continue;
+    // `x-e...` or `x-f...`: anything else cannot be one of ours.
+    const third = bytes[start + 2] | 0x20;
+    if ((bytes[start] | 0x20) !== 0x78 || bytes[start + 1] !== 0x2d || (third !== 0x65 && third !== 0x66)) continue;
     const name = head.nameAt(index).toLowerCase();
-    if ((INTERNAL_OTHERS as readonly string[]).includes(name) || (edge && (EDGE_OTHERS as readonly string[]).includes(name))) edits.drop(index);
+    if (name === CLIENT_CERT) {
+      if (!keepsClientCert) edits.drop(index);
+    } else if (!internal && ((INTERNAL_OTHERS as readonly string[]).includes(name) || (edge && (EDGE_OTHERS as readonly string[]).includes(name)))) {
+      edits.drop(index);
+    }
   }
 }
 

@@ -3,11 +3,14 @@ import type { Address, CloseReason, ConnectionHandler, ConnectionInfo, Listener,
 import type { TimerOwner } from '../../stream/timers.js';
 import { RESPONSE_FLAG } from '../access-log/response-flags.js';
 import type { ProxyContext } from '../context.js';
+import { DrainSequence, type DrainStrategy } from '../drain-sequence.js';
 import { type ConnectionHome, HttpConnection } from '../http/http-connection.js';
 import { HttpManager } from '../http/http-manager.js';
 import { emptyRecord } from '../http/log-record.js';
 import type { ChainInput, FilterChain, ListenerConfig } from '../runtime.js';
 import { TcpConnection, type TcpHome, TcpManager } from '../tcp-proxy.js';
+import type { ConnectionCount } from './connection-count.js';
+import { ConnectionLimit, takeAll } from './connection-limit.js';
 import { readHttpHello } from './http-hello.js';
 import { type ClientHello, MAX_CLIENT_HELLO_BYTES, readClientHello } from './tls-hello.js';
 
@@ -22,6 +25,9 @@ class ListenerStats {
   readonly cxActive: Counter;
   readonly cxDestroy: Counter;
   readonly cxLengthMs: Histogram;
+  /** Refused: this listener's bound, and the bound of the process. */
+  readonly cxOverflow: Counter;
+  readonly globalCxOverflow: Counter;
   readonly noFilterChainMatch: Counter;
   readonly preCxTimeout: Counter;
   readonly preCxActive: Counter;
@@ -32,6 +38,8 @@ class ListenerStats {
     this.cxActive = context.stats.gauge(`${prefix}downstream_cx_active`);
     this.cxDestroy = context.stats.counter(`${prefix}downstream_cx_destroy`);
     this.cxLengthMs = context.stats.histogram(`${prefix}downstream_cx_length_ms`);
+    this.cxOverflow = context.stats.counter(`${prefix}downstream_cx_overflow`);
+    this.globalCxOverflow = context.stats.counter(`${prefix}downstream_global_cx_overflow`);
     this.noFilterChainMatch = context.stats.counter(`${prefix}no_filter_chain_match`);
     this.preCxTimeout = context.stats.counter(`${prefix}downstream_pre_cx_timeout`);
     this.preCxActive = context.stats.gauge(`${prefix}downstream_pre_cx_active`);
@@ -66,6 +74,8 @@ class LazyChainInput implements ChainInput {
   }
 }
 
+const NO_LIMITS: readonly ConnectionLimit[] = [];
+
 /** Finds the listener that a redirected connection was meant for. */
 export type FindListener = (address: Address) => ActiveListener | undefined;
 
@@ -80,9 +90,17 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   readonly #inspections = new Set<Inspection>();
   #config: ListenerConfig;
   #chains: Map<FilterChain, ChainRuntime>;
+  /** Limits of chains that have some, and of the connections that count towards them. */
+  readonly #limits = new Map<FilterChain, readonly ConnectionLimit[]>();
+  readonly #limited = new Map<DownstreamConnection, readonly ConnectionLimit[]>();
   #sockets: Listener[] = [];
   #generation = 1;
+  readonly #count: ConnectionCount;
+  /** Draining for good: connections end as soon as they can. */
   #draining = false;
+  /** A graceful drain: requests draw whether their connection ends with them. */
+  #sequence: DrainSequence | undefined;
+  #isHealthy = true;
   readonly #onEmpty: (() => void)[] = [];
 
   constructor(context: ProxyContext, config: ListenerConfig, find: FindListener) {
@@ -91,6 +109,7 @@ export class ActiveListener implements ConnectionHome, TcpHome {
     this.#find = find;
     this.#config = config;
     this.#stats = new ListenerStats(context, config);
+    this.#count = context.connectionCounts.of(config.name);
     this.#chains = this.#makeChains(config);
     // A socket keeps its profile and outlives configurations: connections begin as inspected ones and become what their chain says.
     this.#inspectProfile = context.profiles.get({
@@ -134,6 +153,7 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   /** Takes a new configuration for the same sockets: connections accepted, and requests begun, from now on get it. */
   update(config: ListenerConfig): void {
     this.#chains = this.#makeChains(config);
+    this.#limits.clear();
     this.#config = config;
     this.#generation++;
   }
@@ -141,7 +161,28 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   stop(): void {
     for (const socket of this.#sockets.splice(0)) this.#context.engine.unlisten(socket.handle);
   }
-  /** Tells every connection that its present request is its last. */
+  /** Something may end a connection with its next response: `closesAfterResponse` has to be asked. */
+  get isDraining(): boolean {
+    return this.#sequence !== undefined || (!this.#isHealthy && this.#config.drainsUnhealthy);
+  }
+  /** Draws for one request whether it is the last of its connection. */
+  closesAfterResponse(): boolean {
+    if (!this.#isHealthy && this.#config.drainsUnhealthy) return true;
+    return this.#sequence?.closes(this.#context.now) === true;
+  }
+  /** The health check is made to fail, or passes again. */
+  setHealthy(isHealthy: boolean): void {
+    this.#isHealthy = isHealthy;
+  }
+  /**
+   * From now on requests are the last of their connection by the strategy; idle connections stay, new ones are taken. A drain that is under way goes on.
+   * Answers the deadline on the engine's clock.
+   */
+  drainGracefully(strategy: DrainStrategy, durationMs: number): number {
+    this.#sequence ??= new DrainSequence(strategy, this.#context.now, durationMs);
+    return this.#sequence.deadline;
+  }
+  /** Tells every connection that its present request is its last; idle ones are closed. */
   drain(): void {
     this.#draining = true;
     for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain();
@@ -166,10 +207,21 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   }
   closed(connection: DownstreamConnection, lengthMs: number): void {
     this.#connections.delete(connection);
+    for (const limit of this.#limited.get(connection) ?? NO_LIMITS) limit.give();
+    this.#limited.delete(connection);
     this.#countClosed(lengthMs);
     this.#checkEmpty();
   }
 
+  #limitsOf(chain: FilterChain): readonly ConnectionLimit[] {
+    if (chain.connectionLimits.length === 0) return NO_LIMITS;
+    let limits = this.#limits.get(chain);
+    if (limits === undefined) {
+      limits = chain.connectionLimits.map((config) => new ConnectionLimit(this.#context, config));
+      this.#limits.set(chain, limits);
+    }
+    return limits;
+  }
   #makeChains(config: ListenerConfig): Map<FilterChain, ChainRuntime> {
     return new Map(config.chains.map((chain) => [chain, this.#makeChain(config, chain)]));
   }
@@ -188,22 +240,25 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   }
 
   #accept(connection: number): ConnectionHandler | undefined {
-    this.#stats.cxTotal.inc();
-    this.#stats.cxActive.inc();
-    const input = new LazyChainInput(this.#context, connection);
-    const target = this.#config.useOriginalDst && input.info?.originalDst !== undefined ? this.#find(input.info.originalDst) : undefined;
-    if (target !== undefined && target !== this) {
-      // The listener that it was meant for takes it over, with its statistics.
-      this.#stats.cxTotal.dec();
-      this.#stats.cxActive.dec();
-      target.#stats.cxTotal.inc();
-      target.#stats.cxActive.inc();
-      return target.#take(connection, input);
+    const { connectionCounts, maxConnections } = this.#context;
+    if (!connectionCounts.all.take(this.#config.ignoresGlobalLimit ? Number.POSITIVE_INFINITY : maxConnections)) {
+      this.#stats.globalCxOverflow.inc();
+      return undefined;
     }
-    return this.#take(connection, input);
+    const input = new LazyChainInput(this.#context, connection);
+    // The listener that it was meant for takes it, with its bound and statistics.
+    const target = this.#config.useOriginalDst && input.info?.originalDst !== undefined ? this.#find(input.info.originalDst) : undefined;
+    return (target ?? this).#take(connection, input);
   }
   #take(connection: number, input: LazyChainInput): ConnectionHandler | undefined {
-    const { inspect } = this.#config;
+    const { inspect, maxConnections } = this.#config;
+    if (!this.#count.take(maxConnections)) {
+      this.#stats.cxOverflow.inc();
+      this.#context.connectionCounts.all.give();
+      return undefined;
+    }
+    this.#stats.cxTotal.inc();
+    this.#stats.cxActive.inc();
     if (inspect.tls || inspect.http) {
       const inspection = new Inspection(this.#context, this, connection, input, this.#config);
       this.#inspections.add(inspection);
@@ -223,15 +278,22 @@ export class ActiveListener implements ConnectionHome, TcpHome {
       this.#countClosed(0);
       return undefined;
     }
+    const limits = this.#limitsOf(chain as FilterChain);
+    if (!takeAll(limits)) {
+      this.#countClosed(0);
+      return undefined;
+    }
     engine.adopt(connection, runtime.profile);
     if (runtime instanceof HttpManager) {
       const made = new HttpConnection(this.#context, this, runtime, connection);
       this.#connections.add(made);
+      if (limits.length > 0) this.#limited.set(made, limits);
       if (this.#draining) made.drain();
       return made;
     }
     const made = new TcpConnection(this.#context, this, runtime, connection);
     this.#connections.add(made);
+    if (limits.length > 0) this.#limited.set(made, limits);
     made.start();
     return made;
   }
@@ -255,6 +317,8 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   }
 
   #countClosed(lengthMs: number): void {
+    this.#count.give();
+    this.#context.connectionCounts.all.give();
     this.#stats.cxActive.dec();
     this.#stats.cxDestroy.inc();
     this.#stats.cxLengthMs.record(lengthMs);

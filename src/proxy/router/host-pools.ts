@@ -73,10 +73,6 @@ class HostAccount implements PoolOwner {
     stats.cxDestroyWithActiveRq.inc();
     (local ? stats.cxDestroyLocalWithActiveRq : stats.cxDestroyRemoteWithActiveRq).inc();
   }
-  traffic(received: number, sent: number): void {
-    this.#cluster.stats.cxRxBytesTotal.inc(received);
-    this.#cluster.stats.cxTxBytesTotal.inc(sent);
-  }
   idleTimeout(): void {
     this.#cluster.stats.cxIdleTimeout.inc();
   }
@@ -125,7 +121,7 @@ export class HostPools {
     const { config } = this.#cluster;
     const account = new HostAccount(this.#cluster, this.#host, this.#cluster.breakers[priority]);
     const pool = new Http1Pool(this.#context.engine, account, {
-      connect: connectOptions(config, this.#host, this.#context.profiles.get(upstreamProfile(config, this.#context.framing))),
+      connect: connectOptions(config, this.#host, this.#context.profiles.get(upstreamProfile(this.#cluster, this.#context.framing))),
       maxRequestsPerConnection: config.maxRequestsPerConnection,
       maxConnectionDurationMs: config.maxConnectionDurationMs,
     });
@@ -152,7 +148,7 @@ export const connectOptions = (config: ClusterConfig, host: Host, profile: numbe
   ...(config.source === undefined ? {} : { source: config.source }),
 });
 
-const upstreamProfile = (config: ClusterConfig, framing: Framing) =>
+const upstreamProfile = ({ config, stats }: Cluster, framing: Framing) =>
   ({
     framing,
     side: 'upstream',
@@ -160,4 +156,5 @@ const upstreamProfile = (config: ClusterConfig, framing: Framing) =>
     maxHeaders: config.maxResponseHeaders,
     bufferLimitBytes: config.bufferLimitBytes,
     idleTimeoutMs: config.idleTimeoutMs,
+    wire: { received: stats.cxRxBytesTotal, sent: stats.cxTxBytesTotal },
   }) as const;

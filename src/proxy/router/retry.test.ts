@@ -29,6 +29,7 @@ const policy = (on: number, more: Partial<RetryPolicy> = {}): RetryPolicy => ({
   retriableRequest: undefined,
   backoffBaseMs: 25,
   backoffMaxMs: 250,
+  askedBackoffMs: undefined,
   avoidPreviousHosts: false,
   hostSelectionAttempts: 1,
   ...more,

@@ -27,22 +27,28 @@ export class RetryState {
   /** Retries made. */
   made = 0;
   perTryTimeoutMs = 0;
+  perTryIdleTimeoutMs = 0;
   #policy: RetryPolicy | undefined = undefined;
   #statusCodes: ReadonlySet<number> | undefined = undefined;
+  /** Of `x-envoy-retriable-header-names`. */
+  #headerNames: readonly string[] | undefined = undefined;
 
   /** Begins a request. `trusted`: its `x-envoy-*` headers count. */
   begin(policy: RetryPolicy | undefined, head: Head, trusted: boolean): void {
     this.made = 0;
     this.#policy = policy;
+    this.#headerNames = undefined;
     if (policy === undefined) {
       this.on = 0;
       this.left = 0;
       this.perTryTimeoutMs = 0;
+      this.perTryIdleTimeoutMs = 0;
       this.#statusCodes = undefined;
     } else {
       this.on = policy.retriableRequest === undefined || policy.retriableRequest(head) ? policy.on : 0;
       this.left = policy.numRetries;
       this.perTryTimeoutMs = policy.perTryTimeoutMs;
+      this.perTryIdleTimeoutMs = policy.perTryIdleTimeoutMs;
       this.#statusCodes = policy.statusCodes;
     }
     if (trusted) this.#readHeaders(head);
@@ -57,7 +63,8 @@ export class RetryState {
     if (status >= 502 && status <= 504 && (on & RETRY_ON.GATEWAY_ERROR) !== 0) return true;
     if (status === 409 && (on & RETRY_ON.RETRIABLE_4XX) !== 0) return true;
     if ((on & RETRY_ON.RETRIABLE_STATUS_CODES) !== 0 && this.#statusCodes?.has(status) === true) return true;
-    return (on & RETRY_ON.RETRIABLE_HEADERS) !== 0 && this.#policy?.retriableHeaders?.(head) === true;
+    if ((on & RETRY_ON.RETRIABLE_HEADERS) === 0) return false;
+    return this.#policy?.retriableHeaders?.(head) === true || this.#headerNames?.some((name) => head.indexOf(name) >= 0) === true;
   }
   /** The same for an attempt that ended without a response. Circuit breaking is never a reason to try again. */
   wantsAfter(kind: ResetKind): boolean {
@@ -74,6 +81,20 @@ export class RetryState {
     this.made++;
     this.left--;
     return random * limit;
+  }
+  /** The same where the response itself says how long (`rate_limited_retry_back_off`): never earlier, up to half as long again. Undefined: it does not say. */
+  nextAsked(head: Head, nowS: number, random: number): number | undefined {
+    const askedMs = this.#policy?.askedBackoffMs?.(head, nowS);
+    if (askedMs === undefined) return undefined;
+    this.made++;
+    this.left--;
+    return askedMs * (1 + random / 2);
+  }
+  /** Asks for no attempt at all. */
+  switchOff(): void {
+    this.on = 0;
+    this.perTryTimeoutMs = 0;
+    this.perTryIdleTimeoutMs = 0;
   }
   get hostAttempts(): number {
     return this.#policy?.hostSelectionAttempts ?? 1;
@@ -92,6 +113,8 @@ export class RetryState {
     }
     const max = head.known('x-envoy-max-retries');
     if (max !== undefined && this.on !== 0) this.left = wholeNumber(max) ?? this.left;
+    const names = head.get('x-envoy-retriable-header-names');
+    if (names !== undefined) this.#headerNames = names.split(',').map((name) => name.trim().toLowerCase());
     const codes = head.known('x-envoy-retriable-status-codes');
     if (codes === undefined) return;
     const named = codes

@@ -1,0 +1,48 @@
+import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, isScripted, layoutOf, type Side } from '../protocol/codec.js';
+import { Frame } from '../protocol/frame.js';
+import { createFrameDecoder, DECODED, type FrameDecode, patchId } from '../protocol/frame-decoder.js';
+import type { FrameLayout } from '../protocol/frame-layout.js';
+
+/**
+ * Cuts the input of one connection into frames, in TypeScript: for the fallback engine, and on both for scripted codecs. The bytes belong to the caller:
+ * `next` looks at them from `start`, and answers how many the frame takes.
+ */
+export class FrameReader {
+  readonly layout: FrameLayout;
+  /** The frame that `next` found last. */
+  readonly frame: Frame;
+  readonly #decode: FrameDecode;
+  readonly #session: FrameSession | undefined;
+
+  constructor(codec: Codec, side: Side, maxFrameBytes = codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) {
+    this.layout = layoutOf(codec);
+    const { framing } = codec;
+    if (isScripted(framing)) {
+      const session = framing.open(side, { maxFrameBytes });
+      this.#session = session;
+      this.#decode = (bytes, start, end, ints, base) => session.decode(bytes, start, end, ints, base);
+    } else this.#decode = createFrameDecoder(codec.name, framing, { maxFrameBytes });
+    this.frame = new Frame(this.layout, new Uint8Array(0), new Int32Array(this.layout.tableWords));
+  }
+
+  /** Bytes of the frame at `bytes[start]`, which is then `frame`; 0: it is not whole yet. Throws CodecError. */
+  next(bytes: Uint8Array, start: number, end: number): number {
+    const { frame } = this;
+    if (end === start || this.#decode(bytes, start, end, frame.ints, 0) !== DECODED.WHOLE) return 0;
+    frame.bytes = bytes;
+    return frame.length;
+  }
+  /** The bytes of `frame` with another id; a fresh array. */
+  withId(low: number, high: number): Uint8Array {
+    const { frame } = this;
+    if (this.#session?.withId !== undefined && frame.hasId && (frame.idLow !== low || frame.idHigh !== high)) return this.#session.withId(frame, low, high);
+    const bytes = frame.raw.slice();
+    if (frame.hasId) patchId(this.layout, bytes, 0, frame.ints, 0, low, high);
+    return bytes;
+  }
+  /** What the protocol wants to send by itself. */
+  flush(): Uint8Array | undefined {
+    return this.#session?.flush?.();
+  }
+}
+
