@@ -14,6 +14,9 @@ import { StatsStore } from '../src/base/stats.js';
 import { compileConfig } from '../src/control/compile/index.js';
 import { formatProblems, loadBootstrap } from '../src/control/config/index.js';
 import { Edits } from '../src/protocol/edits.js';
+import { createFrameDecoder, DECODED } from '../src/protocol/frame-decoder.js';
+import { type Field, fixed, frameLayout, i16, i32, u8, u16, u32, type VariantDescription } from '../src/protocol/frame-layout.js';
+import { compileFrameProgram } from '../src/protocol/frame-program.js';
 import type { FramingLimits, Input, MessageSession, OutHead } from '../src/protocol/framing.js';
 import type { Head } from '../src/protocol/head.js';
 import { compileTextFormat, DEFAULT_FORMAT } from '../src/proxy/access-log/formatter.js';
@@ -53,6 +56,40 @@ const CHUNKED = `${[...RESPONSE_LINES, 'Transfer-Encoding: chunked', '', ''].joi
 const LIMITS: FramingLimits = { maxHeadBytes: 61_440, maxHeaders: 100, maxTargetBytes: 61_440, acceptHttp10: true, underscores: 'allow' };
 const GET_CONTEXT = { isHead: false, isConnect: false, isUpgrade: false, isHttp11: true } as const;
 const PLAIN: OutHead = { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: false };
+
+/** A request of Bolt v1 and what is needed to read it: 11 fields, checked lengths, three sections. */
+const FRAME_LAYOUT = (() => {
+  const variant = (name: string, types: number[], own: Record<string, Field>, at: number): VariantDescription => ({
+    name,
+    when: { type: types },
+    fields: {
+      command: u16(2, { oneOf: [0, 1, 2] }),
+      version: u8(4),
+      id: u32(5),
+      codec: u8(9),
+      ...own,
+      classBytes: i16(at, { min: 0 }),
+      headerBytes: i16(at + 2, { min: 0 }),
+      contentBytes: i32(at + 4, { min: 0 }),
+    },
+    length: fixed(at + 8).plus('classBytes', 'headerBytes', 'contentBytes'),
+    sections: { class: 'classBytes', header: 'headerBytes', content: 'contentBytes' },
+    id: 'id',
+    kind:
+      name === 'request'
+        ? [{ is: 'heartbeat', when: { command: 0 } }, { is: 'oneway', when: { type: 2 } }, { is: 'request' }]
+        : [{ is: 'heartbeat-ack', when: { command: 0 } }, { is: 'response' }],
+  });
+  return frameLayout({
+    prefix: { protocol: u8(0, { equals: 1 }), type: u8(1, { oneOf: [0, 1, 2] }) },
+    variants: [variant('request', [1, 2], { timeout: i32(10) }, 14), variant('response', [0], { status: u16(10) }, 12)],
+  });
+})();
+const FRAME = Buffer.concat([
+  Buffer.from('0101 0001 01 00000007 01 00000bb8 002c 0040 00000080'.replaceAll(' ', ''), 'hex'),
+  Buffer.alloc(44 + 64 + 128, 'x'),
+]);
+const FRAME_LIMITS = { maxFrameBytes: 1 << 24 };
 
 /** One operation, with its implementations; C++'s own is found by name in what native_micro prints. */
 interface Operation {
@@ -110,6 +147,23 @@ function routeTable(root: string): RouteTable {
   return filter.routes;
 }
 
+/** Reads the same frame again and again. */
+function frameReader(): () => void {
+  const decode = createFrameDecoder('bench', FRAME_LAYOUT, FRAME_LIMITS);
+  const ints = new Int32Array(FRAME_LAYOUT.tableWords);
+  return () => {
+    if (decode(FRAME, 0, FRAME.length, ints, 0) !== DECODED.WHOLE) throw new Error('the frame is not whole');
+  };
+}
+function nativeFrameReader(addon: object | undefined): (() => unknown) | undefined {
+  if (addon === undefined) return undefined;
+  const { words, codes } = compileFrameProgram(FRAME_LAYOUT);
+  type Open = (words: Int32Array, codes: number, maxFrameBytes: number, cutThroughBytes: number) => { decode(...args: unknown[]): unknown };
+  const decoder = (addon as { readonly frameDecoder: Open }).frameDecoder(words, codes.length, FRAME_LIMITS.maxFrameBytes, 0);
+  const ints = new Int32Array(FRAME_LAYOUT.tableWords);
+  return () => decoder.decode(FRAME, 0, FRAME.length, ints, 0);
+}
+
 type NativeHttp1 = Readonly<Record<'http1ParseHead' | 'http1Body' | 'http1WriteHead', (...args: unknown[]) => { readonly table: Int32Array }>>;
 
 function operations(root: string, addon: NativeHttp1 | undefined): Operation[] {
@@ -156,6 +210,7 @@ function operations(root: string, addon: NativeHttp1 | undefined): Operation[] {
       }),
     },
     { name: 'read chunked body', fallback: reader(CHUNKED, 'upstream'), napi: native((to) => to.http1Body(chunkedBody, chunkedTable, GET_CONTEXT)) },
+    { name: 'decode a described frame', fallback: frameReader(), napi: nativeFrameReader(addon) },
     { name: 'edit a head', fallback: () => edits.reset().target('/v2/products').replace(1, 'example.org').appendBytes(lines) },
     { name: 'look up a known header', fallback: () => head.known('user-agent') },
     { name: 'look up any header', fallback: () => head.get('accept-language') },
@@ -178,16 +233,17 @@ function nativeCore(root: string, seconds: number): Map<string, number> {
   const found = new Map<string, number>();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-micro-'));
   try {
-    const files = { request: REQUEST, response: RESPONSE, chunked: CHUNKED };
+    const program = Buffer.from(compileFrameProgram(FRAME_LAYOUT).words.buffer).toString('latin1');
+    const files = { request: REQUEST, response: RESPONSE, chunked: CHUNKED, frame: FRAME.toString('latin1'), program };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, 'latin1');
     const list = spawnSync(process.execPath, [join(root, 'native/sources.mjs'), 'core'], { encoding: 'utf8' });
-    const sources = list.stdout.split('\n').filter((file) => file.includes('http1'));
-    const program = join(root, 'build/bench/native_micro');
+    const sources = list.stdout.split('\n').filter((file) => /http1|frame_|crc32/.test(file));
+    const executable = join(root, 'build/bench/native_micro');
     mkdirSync(join(root, 'build/bench'), { recursive: true });
-    const args = ['-std=c++20', '-O3', '-DNDEBUG', '-fno-exceptions', '-Inative', 'bench/native_micro.cc', ...sources, '-o', program];
+    const args = ['-std=c++20', '-O3', '-DNDEBUG', '-fno-exceptions', '-Inative', 'bench/native_micro.cc', ...sources, '-o', executable];
     const built = spawnSync(toolPath('g++'), args, { cwd: root, encoding: 'utf8' });
     if (built.status !== 0) throw new Error(built.stderr);
-    const ran = spawnSync(program, [String(seconds), ...Object.keys(files).map((name) => join(folder, name))], { encoding: 'utf8' });
+    const ran = spawnSync(executable, [String(seconds), ...Object.keys(files).map((name) => join(folder, name))], { encoding: 'utf8' });
     if (ran.status !== 0) throw new Error(ran.stderr);
     for (const [, name, ns] of ran.stdout.matchAll(/^(.+)\t([\d.]+)$/gm)) found.set(name, Number(ns));
   } catch (error) {

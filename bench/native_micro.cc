@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "frame_decoder.h"
 #include "head_layout.h"
 #include "http1.h"
 
@@ -64,9 +66,10 @@ void must(bool condition, const char* what) {
 
 }  // namespace
 
-/// Inputs are files, written by micro.ts, so that both implementations get the same bytes: `request`, `response`, `chunked` (head and body).
+/// Inputs are files, written by micro.ts, so that both implementations get the same bytes: `request`, `response`, `chunked` (head and body), a frame, and
+/// the byte-code of its layout.
 int main(int argc, char** argv) {
-  must(argc == 5, "SECONDS REQUEST RESPONSE CHUNKED");
+  must(argc == 7, "SECONDS REQUEST RESPONSE CHUNKED FRAME PROGRAM");
   const double seconds = std::atof(argv[1]);
   const std::string request = read_all(argv[2]);
   const std::string response = read_all(argv[3]);
@@ -106,6 +109,18 @@ int main(int argc, char** argv) {
                   if (piece.kind == BodyReader::Piece::Kind::kEnd) break;
                   must(piece.kind == BodyReader::Piece::Kind::kData, "the chunked body is broken");
                 }
+              }));
+
+  const std::string frame = read_all(argv[5]);
+  const std::string code = read_all(argv[6]);
+  std::vector<int32_t> words(code.size() / sizeof(int32_t));
+  std::memcpy(words.data(), code.data(), words.size() * sizeof(int32_t));
+  const auto program = sluice::FrameProgram::load(words, words.size());
+  must(program.has_value(), "the byte-code is broken");
+  const sluice::FrameDecoder decoder(*program, {1 << 24, 0});
+  std::vector<int32_t> table(program->table_words());
+  std::printf("decode a described frame\t%.1f\n", nanoseconds(seconds, [&] {
+                must(decoder.decode(bytes_of(frame), table).kind == sluice::Decoded::Kind::kWhole, "the frame is not whole");
               }));
   return 0;
 }

@@ -61,6 +61,7 @@ enum class Rx : uint8_t {
   kFaulted,  // broken: nothing is read any more
   kLinger,   // answered and shut: the rest is thrown away
   kEof,      // raw: the peer's FIN was passed on
+  kBytes,    // bytes are handed out as they come
 };
 /// What a connection's output is at.
 enum class Tx : uint8_t { kIdle, kBody, kDone };
@@ -79,6 +80,29 @@ int64_t content_length(std::span<const int32_t> table) noexcept {
   return (static_cast<int64_t>(high) << 32) | static_cast<uint32_t>(at(table, layout::kHeadLengthLow));
 }
 
+}  // namespace
+
+namespace {
+/// What the input of a connection that was just accepted is at.
+Rx first_rx(FramingKind framing) noexcept {
+  switch (framing) {
+    case FramingKind::kRaw:
+      return Rx::kRaw;
+    case FramingKind::kInspect:
+      return Rx::kInspect;
+    case FramingKind::kHttp1:
+      return Rx::kHead;
+    case FramingKind::kBytes:
+      return Rx::kBytes;
+  }
+  return Rx::kRaw;
+}
+
+/// Waiting output beyond which a connection is given up. An upstream connection with frames has many who feed it, each of which may be one
+/// frame above the watermark before it is stopped.
+size_t hard_limit(const Profile& profile) noexcept {
+  return (profile.framing == FramingKind::kBytes && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water;
+}
 }  // namespace
 
 /// What is kept of a request so that it can be sent again.
@@ -120,6 +144,7 @@ struct Engine::Connection : TimerNode {
   bool original_dst = false;
   bool peeked_eof = false;
   bool ended = false;
+  bool tell_drained = false;  ///< kDrained is owed
   bool told = false;  ///< kClosed was delivered: the slot may be used again
   BodyFraming out_framing = BodyFraming::kNone;
   Handle rx_to = kNoHandle;
@@ -237,6 +262,11 @@ void Engine::schedule() {
   const uint64_t one = 1;
   // An eventfd write of 1 fails only when the counter is full, and then it is readable already.
   [[maybe_unused]] const auto written = ::write(waker_.get(), &one, sizeof one);
+}
+
+size_t Engine::arena_room() const noexcept {
+  const size_t end = arena_.size() - arena_.size() / kExtraShare;
+  return end > arena_events_ ? end - arena_events_ : 0;
 }
 
 bool Engine::arena_fits(size_t bytes) const noexcept { return arena_events_ + bytes <= arena_.size() - arena_.size() / kExtraShare; }
@@ -358,7 +388,7 @@ void Engine::accept_some(Listener& listener) {
     }
     if (slots_.size() > kIndexMask && free_.empty()) return;
     Connection& connection = open_slot(std::move(fd), *listener.profile);
-    connection.rx = listener.profile->framing == FramingKind::kHttp1 ? Rx::kHead : listener.profile->framing == FramingKind::kInspect ? Rx::kInspect : Rx::kRaw;
+    connection.rx = first_rx(listener.profile->framing);
     connection.original_dst = listener.original_dst;
     epoll_event event{};
     event.events = kConnectionEvents;
@@ -450,6 +480,8 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
       return !connection.read_blocked && connection.rx_to != kNoHandle;
     case Rx::kInspect:
       return connection.in.size() < kInspectBytes;
+    case Rx::kBytes:
+      return connection.in.empty();
     case Rx::kPending:
     case Rx::kDone:
     case Rx::kFaulted:
@@ -555,6 +587,24 @@ void Engine::consume(Connection& connection) {
         emit(EventKind::kPeek, connection.handle, static_cast<int32_t>(where), static_cast<int32_t>(connection.in.size()), connection.eof ? 1 : 0);
       }
       return;
+    case Rx::kBytes: {
+      if (connection.in.empty()) return;
+      // All of it, or what fits: the rest in the next round, when this one's events have been delivered.
+      const size_t room = arena_room() & ~size_t{3};
+      const size_t count = std::min(connection.in.size(), room);
+      if (events_.size() + 8 > kMaxEvents || count == 0) {
+        enqueue(connection);
+        return;
+      }
+      const size_t where = arena_events_;
+      std::memcpy(arena_.data() + where, connection.in.data(), count);
+      arena_events_ += (count + 3) & ~size_t{3};
+      connection.in.consume(count);
+      touch(connection);
+      emit(EventKind::kBytes, connection.handle, static_cast<int32_t>(where), static_cast<int32_t>(count));
+      if (!connection.in.empty()) enqueue(connection);
+      return;
+    }
     case Rx::kIdle:
       if (!connection.in.empty()) finish(connection, CloseReason::kUnexpected, 0);
       return;
@@ -587,6 +637,7 @@ void Engine::on_eof(Connection& connection) {
       }
       return;
     case Rx::kIdle:
+    case Rx::kBytes:
       finish(connection, CloseReason::kRemote, 0);
       return;
     case Rx::kBody:
@@ -1060,12 +1111,15 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   Connection* connection = find(handle);
   if (connection == nullptr || connection->closing) return false;
   connection->out.append(bytes);
+  if (connection->profile->framing == FramingKind::kBytes) touch(*connection);
   mark_dirty(*connection);
-  if (connection->out.size() > 2 * connection->profile->high_water) {
+  if (connection->out.size() > hard_limit(*connection->profile)) {
     fail_io(*connection, ENOBUFS);
     return false;
   }
-  return connection->out.size() <= connection->profile->high_water;
+  if (connection->out.size() <= connection->profile->high_water) return true;
+  connection->tell_drained = true;
+  return false;
 }
 
 void Engine::adopt(Handle handle, int profile, size_t skip) {
@@ -1076,7 +1130,7 @@ void Engine::adopt(Handle handle, int profile, size_t skip) {
   // What came while it was looked at is its new owner's.
   add_to(connection->profile->wire_received, connection->received);
   connection->in.consume(std::min(skip, connection->in.size()));
-  connection->rx = connection->profile->framing == FramingKind::kHttp1 ? Rx::kHead : Rx::kRaw;
+  connection->rx = connection->profile->framing == FramingKind::kInspect ? Rx::kRaw : first_rx(connection->profile->framing);
   disarm(*connection);
   touch(*connection);
   enqueue(*connection);
@@ -1173,6 +1227,10 @@ void Engine::after_output(Connection& connection) {
       from->read_blocked = false;
       enqueue(*from);
     }
+  }
+  if (connection.tell_drained && connection.out.size() <= connection.profile->high_water / 2) {
+    connection.tell_drained = false;
+    emit(EventKind::kDrained, connection.handle);
   }
   if (!connection.out.empty()) return;
   if (connection.closing) {
@@ -1354,7 +1412,7 @@ Handle Engine::connect(const SocketAddress& address, const SocketAddress* source
   const int raw = fd.get();
   Connection& connection = open_slot(std::move(fd), how);
   connection.connecting = true;
-  connection.rx = how.framing == FramingKind::kHttp1 ? Rx::kIdle : Rx::kRaw;
+  connection.rx = how.framing == FramingKind::kHttp1 ? Rx::kIdle : how.framing == FramingKind::kBytes ? Rx::kBytes : Rx::kRaw;
   if (fault.error == 0) {
     epoll_event event{};
     event.events = kConnectionEvents;
@@ -1383,7 +1441,7 @@ void Engine::set_idle_timeout(Handle handle, double ms) {
   if (connection == nullptr) return;
   connection->idle_ms = ms;
   if (connection->timer_kind == kTimerIdle || connection->timer_kind == kTimerNone) {
-    const bool between = connection->rx == Rx::kRaw || connection->rx == Rx::kIdle || (connection->rx == Rx::kHead && connection->is_downstream());
+    const bool between = connection->rx == Rx::kRaw || connection->rx == Rx::kBytes || connection->rx == Rx::kIdle || (connection->rx == Rx::kHead && connection->is_downstream());
     if (ms <= 0) disarm(*connection);
     else if (between) touch(*connection);
   }

@@ -21,7 +21,8 @@ namespace sluice {
 using Handle = int32_t;
 constexpr Handle kNoHandle = 0;
 
-enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1 };
+/// kBytes: handed to JavaScript piece by piece, for framing that is scripted there.
+enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1, kBytes };
 enum class Side : uint8_t { kDownstream, kUpstream };
 
 struct Profile {
@@ -40,7 +41,7 @@ struct Profile {
 };
 
 /// The numbers are part of the contract with native-engine.ts.
-enum class EventKind : int32_t { kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed };
+enum class EventKind : int32_t { kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed, kBytes, kDrained };
 enum class CloseReason : int32_t { kLocal, kRemote, kReset, kTruncated, kConnectFailed, kConnectTimeout, kUnexpected, kLinger };
 enum class CloseHow : int32_t { kFlush, kNow, kReset };
 enum class TimeoutKind : int32_t { kIdle, kHead };
@@ -51,6 +52,7 @@ constexpr int kForwardReusable = 4;
 
 /// kAccept: a = listener. kHead: a = word where the table starts. kPeek: a = arena offset, b = length, c = ended. kEnd: a, b = body bytes low/high, c = FORWARD bits.
 /// kFault: a = fault name, b = offset, c = status, d = 1 in a body. kTimeout: a = TimeoutKind. kClosed: a = CloseReason, b = errno.
+/// kBytes: a = arena offset, b = length. kDrained: what `write` found above the watermark is below half of it.
 struct Event {
   EventKind kind;
   Handle handle;
@@ -148,6 +150,7 @@ class Engine {
   void emit(EventKind kind, Handle handle, int32_t a = 0, int32_t b = 0, int32_t c = 0, int32_t d = 0);
   void deliver();
   void schedule();
+  [[nodiscard]] size_t arena_room() const noexcept;
   [[nodiscard]] bool arena_fits(size_t bytes) const noexcept;
   [[nodiscard]] int32_t place_head(const Connection& connection, bool in_batch);
   [[nodiscard]] int32_t fault_number(const char* name);

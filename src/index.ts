@@ -10,7 +10,8 @@
 import { readFileSync } from 'node:fs';
 import type { LogLevel } from './base/log.js';
 import type { DrainRequest } from './control/admin/backend.js';
-import type { ConfigSource } from './control/configuration.js';
+import { loadCodecs } from './control/codecs.js';
+import { type CheckedConfiguration, type ConfigSource, checkConfiguration as check, referencesOf } from './control/configuration.js';
 import { type BoundListeners, type Server, type ServerOptions, startServer } from './control/server.js';
 import type { Stat } from './control/stats/stats-view.js';
 import type { Address } from './network/engine.js';
@@ -20,7 +21,7 @@ export { ConfigError, ListenError } from './base/errors.js';
 export { LOG_LEVELS, type LogFormat, type LogLevel } from './base/log.js';
 export type { DrainRequest } from './control/admin/backend.js';
 export { formatProblems, type Problem } from './control/config/index.js';
-export { type CheckedConfiguration, type ConfigSource, checkConfiguration, InvalidConfiguration } from './control/configuration.js';
+export { type CheckedConfiguration, type ConfigSource, InvalidConfiguration } from './control/configuration.js';
 export type { BoundListeners } from './control/server.js';
 export type { HistogramStat, ScalarStat, Stat } from './control/stats/stats-view.js';
 export { ListenersError } from './control/worker-pool.js';
@@ -92,10 +93,24 @@ export async function start(options: StartOptions): Promise<Sluice> {
     log: typeof log === 'string' ? { level: log } : log,
     version: packageVersion(),
     workerEntry: new URL('./worker.js', import.meta.url),
-    codecs: new URL('../codecs/', import.meta.url),
+    codecs: BUILT_IN_CODECS,
   });
   return new RunningProxy(server);
 }
+
+/** Checks a configuration without starting anything: what could be run, or every problem with its place. Throws nothing for whatever text. */
+export async function checkConfiguration(source: ConfigSource, options: CheckOptions = {}): Promise<CheckedConfiguration> {
+  const { codecPaths, ...rest } = options;
+  const codecs = await loadCodecs(BUILT_IN_CODECS, codecPaths, referencesOf(source));
+  return check(source, { ...rest, codecs });
+}
+/** See `checkConfiguration`. */
+export interface CheckOptions {
+  readonly allowUnknownFields?: boolean;
+  /** Folders or modules of further codecs. */
+  readonly codecPaths?: readonly string[];
+}
+const BUILT_IN_CODECS = new URL('../codecs/', import.meta.url);
 
 /** Text and name of a configuration. Throws where a file cannot be read. */
 export function sourceOf(config: Config): ConfigSource {

@@ -2,18 +2,17 @@
  * A data worker: the second composition root, run in a thread of its own by `control/worker-pool.ts`. It makes an engine, loads the codecs, and runs the
  * proxy as the main thread tells it to (`control/worker-protocol.ts`). What throws here ends the worker, loudly; it is replaced.
  */
-import { readdir } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { selectBackend } from './base/backend.js';
 import { CallbackSink, FileSink, LogHub } from './base/log.js';
 import { type StatDefinition, StatsStore } from './base/stats.js';
+import { codecReferences, loadCodecs } from './control/codecs.js';
 import { compileConfig } from './control/compile/index.js';
 import type { Bootstrap } from './control/config/types.js';
 import type { ApplyAnswer, FromWorker, ToWorker, WorkerConfig, WorkerData } from './control/worker-protocol.js';
 import type { Address, Engine } from './network/engine.js';
 import { createNativeEngine } from './network/native-engine.js';
 import { createNodeEngine } from './network/node-engine.js';
-import type { Framing } from './protocol/framing.js';
 import { LogFiles } from './proxy/access-log/file-access-log.js';
 import { type BreakerUses, ownBreakerUse, sharedBreakerUse } from './proxy/cluster/breaker-use.js';
 import { ConnectionCount, type ConnectionCounts } from './proxy/listener/connection-count.js';
@@ -67,7 +66,7 @@ const logFiles = new LogFiles({
   flushIntervalMs: data.accessLog.flushIntervalMs,
   flushBytes: data.accessLog.flushMinBytes,
 });
-const framings = await loadFramings(new URL(data.codecs));
+const builtIn = await loadCodecs(new URL(data.codecs), data.codecPaths);
 const listenerConnections = new Map<string, SharedArrayBuffer>();
 const countIn = (memory: SharedArrayBuffer): ConnectionCount => new ConnectionCount(new Int32Array(memory), data.index);
 const connectionCounts: ConnectionCounts = {
@@ -86,7 +85,7 @@ const proxy = createProxy({
   engine,
   stats,
   log,
-  framings,
+  framings: builtIn.framings,
   createFileLog: logFiles.create,
   connectionCounts,
   breakerUses,
@@ -94,24 +93,13 @@ const proxy = createProxy({
   drainStrategy: data.drain.strategy,
 });
 
-/** Framing of every codec, by name: each folder of `codecs/` exports its codec, or its framing, as default or under its own name. */
-async function loadFramings(folder: URL): Promise<Map<string, Framing>> {
-  const loaded = new Map<string, Framing>();
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (!entry.isDirectory()) continue;
-    const module = (await import(new URL(`${entry.name}/index.js`, folder).href)) as Record<string, Framing | { name: string; framing: Framing }>;
-    const codec = module.default ?? module[entry.name];
-    if (codec === undefined) throw new Error(`codec ${entry.name}: no default export`);
-    loaded.set(codec.name, 'framing' in codec ? codec.framing : codec);
-  }
-  return loaded;
-}
-
 // ---- configuration ------------------------------------------------------------------------------------------------------------------------------
 
 /** The bootstrap compiled here, with the addresses that only the main thread knows. */
-function compile({ bootstrap, bound }: WorkerConfig): RuntimeConfig {
-  const { config, problems } = compileConfig(bootstrap as Bootstrap, { createFileLog: logFiles.create });
+async function compile({ bootstrap, bound }: WorkerConfig): Promise<RuntimeConfig> {
+  const references = codecReferences(bootstrap);
+  const codecs = references.length === 0 ? builtIn : await loadCodecs(new URL(data.codecs), data.codecPaths, references);
+  const { config, problems } = compileConfig(bootstrap as Bootstrap, { createFileLog: logFiles.create, codecs });
   if (config === undefined || problems.length > 0) {
     throw new Error(`the main thread accepted a configuration that this worker does not: ${problems.map(({ message }) => message).join('; ')}`);
   }
@@ -147,7 +135,7 @@ async function apply(config: WorkerConfig): Promise<ApplyAnswer> {
   for (const [cluster, memory] of config.breakers) breakers.set(cluster, memory);
   listenerConnections.clear();
   for (const [listener, memory] of config.connections) listenerConnections.set(listener, memory);
-  const applied = proxy.apply(compile(config));
+  const applied = proxy.apply(await compile(config));
   // The clusters are there before the first listener opens: its first request finds the hosts that DNS has given.
   for (const [cluster, endpoints] of config.endpoints) proxy.updateEndpoints(cluster, endpoints);
   const failures = await applied;

@@ -57,6 +57,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'file-flush-interval-msec', kind: 'count', value: 'N', help: 'access logs are written at least so often; default 10000' },
   { name: 'file-flush-min-size-kb', kind: 'count', value: 'N', help: 'access logs are written when so much waits; default 64' },
   { name: 'admin-address-path', kind: 'text', value: 'FILE', help: 'write the bound admin address to a file' },
+  { name: 'codec', kind: 'text', value: 'PATH', repeats: true, help: 'load a codec from a folder or module; may be repeated' },
   { name: 'stats-tag', kind: 'text', value: 'NAME:VALUE', repeats: true, help: 'a tag of every statistic; may be repeated' },
   { name: 'restart-epoch', kind: 'count', value: 'N', help: 'above 0: another process holds the same ports, and that is no error' },
   { name: 'version', kind: 'switch', help: 'print the version and exit' },

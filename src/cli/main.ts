@@ -3,7 +3,7 @@ import { DEFAULT_LOG_FORMAT, parseComponentLevels, parseLogLevel } from '../base
 import { type Server, type ServerOptions, startServer } from '../control/server.js';
 import { type Arguments, FLAGS, parseArguments, VALIDATE_FLAGS } from './arguments.js';
 import { helpText } from './help.js';
-import { type Output, readSource, validate } from './validate.js';
+import { type CodecPlaces, type Output, readSource, validate } from './validate.js';
 
 /** What the composition root knows and the command does not. */
 export interface Program extends Pick<ServerOptions, 'version' | 'workerEntry' | 'codecs'>, Output {}
@@ -32,7 +32,7 @@ function complain(args: Arguments, { err }: Output): boolean {
   return args.errors.length > 0;
 }
 
-function runValidate(args: Arguments, program: Program): number {
+async function runValidate(args: Arguments, program: Program): Promise<number> {
   if (complain(args, program)) return 1;
   if (args.values.has('help')) {
     program.out(helpText(program.version));
@@ -48,9 +48,18 @@ function runValidate(args: Arguments, program: Program): number {
     program.err(`error: one file at a time: ${args.positional.join(' ')}\n`);
     return 1;
   }
-  return validate(path, text('config-yaml'), text('format') === 'json' ? 'json' : 'text', { allowUnknownFields: allowsUnknown(args) }, program);
+  return validate(
+    path,
+    text('config-yaml'),
+    text('format') === 'json' ? 'json' : 'text',
+    { allowUnknownFields: allowsUnknown(args), ...placesOf(args, program) },
+    program,
+  );
 }
 
+const codecPathsOf = ({ values }: Arguments): string[] =>
+  ((values.get('codec') as string | undefined) ?? '').split(',').filter((path) => path !== '');
+const placesOf = (args: Arguments, { codecs }: Program): CodecPlaces => ({ codecFolder: codecs, codecPaths: codecPathsOf(args) });
 const allowsUnknown = ({ values }: Arguments): boolean => values.has('allow-unknown-static-fields') || values.has('allow-unknown-fields');
 
 async function run(args: Arguments, program: Program, named: boolean): Promise<number> {
@@ -83,7 +92,8 @@ async function run(args: Arguments, program: Program, named: boolean): Promise<n
   const node = { id: text('service-node'), cluster: text('service-cluster'), zone: text('service-zone') };
   const allowUnknownFields = allowsUnknown(args);
   const hasLogFormat = values.has('log-format');
-  if (text('mode') === 'validate') return validate(path, text('config-yaml'), 'text', { allowUnknownFields, node, hasLogFormat }, program);
+  if (text('mode') === 'validate')
+    return validate(path, text('config-yaml'), 'text', { allowUnknownFields, node, hasLogFormat, ...placesOf(args, program) }, program);
   return serve(args, program, path, { node, allowUnknownFields });
 }
 
@@ -123,6 +133,7 @@ async function serve(
       version: program.version,
       workerEntry: program.workerEntry,
       codecs: program.codecs,
+      codecPaths: codecPathsOf(args),
     });
   } catch (cause) {
     signals.release();

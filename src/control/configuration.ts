@@ -1,6 +1,7 @@
 /** From text to a checked configuration: loaded, compiled for a test, with every problem that was found on the way. Opens no socket and no file. */
 import { ConfigError } from '../base/errors.js';
 import type { RuntimeConfig } from '../proxy/runtime.js';
+import { type CodecReference, type CodecSet, codecReferences } from './codecs.js';
 import type { CompileProblem } from './compile/context.js';
 import { compileConfig, type ServerConfig } from './compile/index.js';
 import { formatProblems, loadBootstrap, type Problem, type SourceMap } from './config/index.js';
@@ -20,6 +21,8 @@ export interface ConfigurationOptions {
   readonly allowUnknownFields?: boolean;
   /** `--service-node`, `--service-cluster`, `--service-zone`: over the file's `node`. */
   readonly node?: { readonly id?: string; readonly cluster?: string; readonly zone?: string };
+  /** Protocols that the configuration may name. Default: none. */
+  readonly codecs?: CodecSet;
   /** `--log-format` is given: the configuration must not say another one. */
   readonly hasLogFormat?: boolean;
 }
@@ -42,22 +45,28 @@ export class InvalidConfiguration extends ConfigError {
   }
 }
 
+/** The codecs that a configuration names by path or package, so that they can be loaded before it is checked. Throws nothing for whatever text. */
+export function referencesOf({ text, file, format, overlay }: ConfigSource): CodecReference[] {
+  const loaded = loadBootstrap(text, { file, format, overlay });
+  return codecReferences(loaded.bootstrap ?? loaded.partial);
+}
+
 /** Loads and compiles. Throws nothing for whatever text. */
 export function checkConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): CheckedConfiguration {
   const { text, file, format, overlay } = source;
-  const { node, allowUnknownFields, hasLogFormat } = options;
+  const { node, allowUnknownFields, hasLogFormat, codecs } = options;
   const loaded = loadBootstrap(text, { file, format, overlay, allowUnknownFields });
   const { warnings } = loaded;
   if (loaded.bootstrap === undefined) {
     // What was understood may have further mistakes: better all at once than one after the other.
-    const further = loaded.partial === undefined ? [] : compileProblems(loaded.partial, loaded.source);
+    const further = loaded.partial === undefined ? [] : compileProblems(loaded.partial, loaded.source, codecs);
     const problems = [...loaded.problems, ...further.filter((problem) => !loaded.problems.some((known) => isEcho(problem, known)))];
     if (hasLogFormat && loaded.partial !== undefined) problems.push(...logFormatTwice(loaded.partial, loaded.source));
     problems.sort((a, b) => Number(a.file !== file) - Number(b.file !== file) || a.line - b.line || a.column - b.column);
     return { bootstrap: undefined, config: undefined, server: undefined, problems, warnings };
   }
   const bootstrap = node === undefined ? loaded.bootstrap : withNode(loaded.bootstrap, node);
-  const { config, server, problems } = compileConfig(bootstrap, {});
+  const { config, server, problems } = compileConfig(bootstrap, { codecs });
   const placed = problems.map((problem) => place(problem, loaded.source));
   if (hasLogFormat) placed.push(...logFormatTwice(bootstrap, loaded.source));
   return { bootstrap, config: placed.length > 0 ? undefined : config, server, problems: placed, warnings };
@@ -74,9 +83,9 @@ function logFormatTwice(bootstrap: Bootstrap, source: SourceMap): Problem[] {
 const place = ({ path, message, code, suggestion }: CompileProblem, source: SourceMap): Problem => source.report(path, message, code, suggestion);
 
 /** Problems that the compiler finds in a bootstrap that the loader has refused. It may stumble over what the loader has said already. */
-function compileProblems(partial: Bootstrap, source: SourceMap): Problem[] {
+function compileProblems(partial: Bootstrap, source: SourceMap, codecs: CodecSet | undefined): Problem[] {
   try {
-    return compileConfig(partial, {}).problems.map((problem) => place(problem, source));
+    return compileConfig(partial, { codecs }).problems.map((problem) => place(problem, source));
   } catch {
     return []; // a field of the wrong type: the loader has named it
   }

@@ -24,9 +24,10 @@ import type {
   ServerState,
 } from './admin/backend.js';
 import { addressText } from './admin/text.js';
+import { loadCodecs } from './codecs.js';
 import { compileAdminLogs, type ServerConfig } from './compile/index.js';
 import type { Address as AddressMessage, Bootstrap } from './config/types.js';
-import { type ConfigSource, requireConfiguration } from './configuration.js';
+import { type ConfigSource, referencesOf, requireConfiguration } from './configuration.js';
 import { DnsClusters } from './dns-clusters.js';
 import { dumpConfiguration } from './dump.js';
 import { ServerStats } from './server-stats.js';
@@ -87,6 +88,8 @@ export interface ServerOptions {
   /** The worker's program and the folder of codecs: the composition root knows them. */
   readonly workerEntry: URL;
   readonly codecs: URL;
+  /** Folders or modules of further codecs. */
+  readonly codecPaths?: readonly string[];
 }
 
 export interface BoundListeners {
@@ -97,7 +100,7 @@ export interface BoundListeners {
 /** Starts the proxy. Throws InvalidConfiguration, ListenersError (all listeners that cannot be opened) or ListenError (admin); nothing runs then. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const started = performance.now();
-  const checked = requireConfiguration(options.config, checksOf(options));
+  const checked = requireConfiguration(options.config, await checksOf(options, options.config));
   const server = new Server(options, checked);
   for (const { file, line, path, message } of checked.warnings) server.logger.component('config').warning(`${file}:${line}: ${path}: ${message}`);
   try {
@@ -110,7 +113,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return server;
 }
 
-const checksOf = ({ allowUnknownFields, node, log }: ServerOptions) => ({ allowUnknownFields, node, hasLogFormat: log?.format !== undefined });
+const checksOf = async ({ allowUnknownFields, node, log, codecs, codecPaths }: ServerOptions, source: ConfigSource) => ({
+  allowUnknownFields,
+  node,
+  hasLogFormat: log?.format !== undefined,
+  codecs: await loadCodecs(codecs, codecPaths, referencesOf(source)),
+});
 
 /** A running proxy. Made by `startServer`. */
 export class Server {
@@ -180,6 +188,7 @@ export class Server {
           toMain: log.write !== undefined,
         },
         codecs: options.codecs.href,
+        codecPaths: options.codecPaths ?? [],
         accessLog: { flushIntervalMs, flushMinBytes },
         drain: { timeMs: options.drainTimeMs ?? DEFAULT_DRAIN_TIME_MS, strategy: options.drainStrategy ?? DEFAULT_DRAIN_STRATEGY },
         connections,
@@ -278,7 +287,7 @@ export class Server {
   }
   async #reconfigure(source: ConfigSource): Promise<void> {
     if (this.#stopping !== undefined) throw new Error('the proxy is stopping');
-    const { bootstrap, config, warnings } = requireConfiguration(source, checksOf(this.#options));
+    const { bootstrap, config, warnings } = requireConfiguration(source, await checksOf(this.#options, source));
     for (const { file, line, path, message } of warnings) this.#hub.logger('config').warning(`${file}:${line}: ${path}: ${message}`);
     const known = new Set(this.#config.listeners.flatMap(({ addresses }) => addresses.map(keyOf)));
     await this.#refuseTakenPorts(config.listeners, known);

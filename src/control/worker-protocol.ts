@@ -18,6 +18,8 @@ export interface WorkerData {
   readonly log: WorkerLog;
   /** URL of the folder whose subfolders are codecs. */
   readonly codecs: string;
+  /** Paths of further codecs (`--codec`). */
+  readonly codecPaths: readonly string[];
   readonly accessLog: { readonly flushIntervalMs: number; readonly flushMinBytes: number };
   readonly drain: { readonly timeMs: number; readonly strategy: DrainStrategy };
   /** Open connections of all workers (`connectionCells`). */

@@ -1,6 +1,6 @@
-import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, isScripted, layoutOf, type Side } from '../protocol/codec.js';
+import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, frameWithId, isScripted, layoutOf, type Side } from '../protocol/codec.js';
 import { Frame } from '../protocol/frame.js';
-import { createFrameDecoder, DECODED, type FrameDecode, patchId } from '../protocol/frame-decoder.js';
+import { createFrameDecoder, DECODED, type FrameDecode } from '../protocol/frame-decoder.js';
 import type { FrameLayout } from '../protocol/frame-layout.js';
 
 /**
@@ -11,10 +11,12 @@ export class FrameReader {
   readonly layout: FrameLayout;
   /** The frame that `next` found last. */
   readonly frame: Frame;
+  readonly #codec: Codec;
   readonly #decode: FrameDecode;
   readonly #session: FrameSession | undefined;
 
   constructor(codec: Codec, side: Side, maxFrameBytes = codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) {
+    this.#codec = codec;
     this.layout = layoutOf(codec);
     const { framing } = codec;
     if (isScripted(framing)) {
@@ -34,15 +36,10 @@ export class FrameReader {
   }
   /** The bytes of `frame` with another id; a fresh array. */
   withId(low: number, high: number): Uint8Array {
-    const { frame } = this;
-    if (this.#session?.withId !== undefined && frame.hasId && (frame.idLow !== low || frame.idHigh !== high)) return this.#session.withId(frame, low, high);
-    const bytes = frame.raw.slice();
-    if (frame.hasId) patchId(this.layout, bytes, 0, frame.ints, 0, low, high);
-    return bytes;
+    return frameWithId(this.#codec, this.frame, low, high);
   }
   /** What the protocol wants to send by itself. */
   flush(): Uint8Array | undefined {
     return this.#session?.flush?.();
   }
 }
-

@@ -4,7 +4,8 @@
  */
 import os from 'node:os';
 import type { Addon } from '../base/backend.js';
-import { ConfigError, ListenError } from '../base/errors.js';
+import { CodecError, ConfigError, ListenError } from '../base/errors.js';
+import type { Codec, Side } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
 import { Head } from '../protocol/head.js';
 import type {
@@ -23,14 +24,17 @@ import type {
   SocketOptions,
   Traffic,
 } from './engine.js';
+import { ScriptedFrames } from './scripted-frames.js';
 
+const NO_BYTES = new Uint8Array(0);
 /** Memory shared with the addon for heads and peeked bytes; a quarter of it bounds one head. Touched pages alone cost memory. */
 const ARENA_BYTES = 48 * 1024 * 1024;
 /** Engine::kMaxEvents, words per event. */
 const MAX_EVENTS = 512;
 const EVENT_WORDS = 6;
-const EVENT = { ACCEPT: 1, CONNECTED: 2, HEAD: 3, PEEK: 4, END: 5, FAULT: 6, TIMEOUT: 7, CLOSED: 8 } as const;
+const EVENT = { ACCEPT: 1, CONNECTED: 2, HEAD: 3, PEEK: 4, END: 5, FAULT: 6, TIMEOUT: 7, CLOSED: 8, BYTES: 9, DRAINED: 10 } as const;
 const CLOSE_REASONS: readonly CloseReason[] = ['local', 'remote', 'reset', 'truncated', 'connect-failed', 'connect-timeout', 'unexpected', 'linger'];
+const REMOTE = CLOSE_REASONS.indexOf('remote');
 const CLOSE_HOW = { flush: 0, now: 1, reset: 2 } as const;
 const INDEX_MASK = 0xfffff;
 
@@ -91,6 +95,10 @@ class SocketEngine implements Engine {
   readonly #handles: number[] = [];
   /** 1 from a `close` until its `onClosed`: other events of the same batch are not for anybody any more. */
   #closing = new Uint8Array(1024);
+  /** Profiles whose framing runs in JavaScript, and their connections by index. */
+  readonly #codecs = new Map<Profile, { readonly codec: Codec; readonly side: Side; readonly maxFrameBytes: number | undefined }>();
+  readonly #scripted: (ScriptedFrames | undefined)[] = [];
+  readonly #listenerProfiles = new Map<number, Profile>();
   readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
   readonly #faultNames: string[] = [];
   readonly #faultProtocol = 'http1';
@@ -153,7 +161,10 @@ class SocketEngine implements Engine {
         handlers[index] = undefined;
         this.#handles[index] = 0;
         this.#closing[index] = 0;
-        handler?.onClosed(handle, CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
+        const scripted = this.#scripted[index];
+        const cutShort = scripted !== undefined && scripted.kept > 0 && events[at + 2] === REMOTE;
+        if (scripted !== undefined) this.#endScripted(index, scripted);
+        handler?.onClosed(handle, cutShort ? 'truncated' : CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
       } else if (kind === EVENT.ACCEPT) {
         this.#accept(handle, events[at + 2]);
       } else if (kind === EVENT.CONNECTED) {
@@ -165,12 +176,79 @@ class SocketEngine implements Engine {
         handler?.onFault?.(handle, this.#fault(events[at + 2], events[at + 3], events[at + 4], events[at + 5]));
       } else if (kind === EVENT.TIMEOUT) {
         handler?.onTimeout?.(handle, events[at + 2] === 0 ? 'idle' : 'head');
+      } else if (kind === EVENT.BYTES) {
+        const start = events[at + 2];
+        this.#onBytes(handle, this.#bytes.subarray(start, start + events[at + 3]));
+      } else if (kind === EVENT.DRAINED) {
+        this.#releaseWaiters(this.#scripted[index]);
       }
     }
   }
 
+  // ---- frames in JavaScript ---------------------------------------------------------------------------------------------------------------
+
+  #startScripted(connection: number, profile: Profile): void {
+    const framing = this.#codecs.get(profile);
+    this.#scripted[connection & INDEX_MASK] = framing && new ScriptedFrames(framing.codec, framing.side, framing.maxFrameBytes);
+  }
+  #endScripted(index: number, scripted: ScriptedFrames): void {
+    this.#scripted[index] = undefined;
+    this.#releaseWaiters(scripted);
+  }
+  #releaseWaiters(scripted: ScriptedFrames | undefined): void {
+    for (const waiter of scripted?.waiters.splice(0) ?? []) this.#release(waiter);
+  }
+  #release(connection: number): void {
+    const index = connection & INDEX_MASK;
+    const scripted = this.#scripted[index];
+    if (scripted === undefined || this.#handles[index] !== connection) return;
+    scripted.held = false;
+    this.#native.resume(connection);
+    this.#onBytes(connection, NO_BYTES);
+  }
+  #onBytes(connection: number, bytes: Uint8Array): void {
+    const index = connection & INDEX_MASK;
+    const scripted = this.#scripted[index];
+    if (scripted === undefined || this.#closing[index] === 1) return;
+    const { reader } = scripted;
+    try {
+      scripted.push(bytes, (frame) => {
+        if (this.#closing[index] === 0) this.#handlers[index]?.onFrame?.(connection, frame);
+      });
+    } catch (cause) {
+      if (!(cause instanceof CodecError)) throw cause;
+      scripted.held = true;
+      this.#native.pause(connection);
+      const { protocol, code, offset } = cause;
+      this.#handlers[index]?.onFault?.(connection, { protocol, code, offset, status: 400, where: 'head' });
+    }
+    const own = reader.flush();
+    if (own !== undefined) this.#native.write(connection, own);
+  }
+  sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean {
+    const source = this.#scripted[from & INDEX_MASK];
+    const target = this.#scripted[to & INDEX_MASK];
+    if (
+      source === undefined ||
+      !source.inFrame ||
+      target === undefined ||
+      this.#handles[to & INDEX_MASK] !== to ||
+      this.#closing[to & INDEX_MASK] === 1
+    )
+      return false;
+    if (this.#native.write(to, source.reader.withId(idLow, idHigh))) return true;
+    // The upstream connection of others is read on: it is the client's own requests that wait.
+    const [fed, fedFrames] = target.side === 'downstream' ? [to, target] : [from, source];
+    if (fedFrames.held) return true;
+    fedFrames.held = true;
+    target.waiters.push(fed);
+    this.#native.pause(fed);
+    return true;
+  }
+
   #accept(connection: number, listener: number): void {
     let handler: ConnectionHandler | undefined;
+    this.#startScripted(connection, this.#listenerProfiles.get(listener) ?? -1);
     try {
       handler = this.#accepts.get(listener)?.(connection, listener);
     } finally {
@@ -191,7 +269,7 @@ class SocketEngine implements Engine {
 
   profile(options: ProfileOptions): Profile {
     const { framing } = options;
-    const kind = framing === 'raw' ? 0 : framing === 'inspect' ? 1 : framing.name === 'http1' ? 2 : -1;
+    const kind = framing === 'raw' ? 0 : framing === 'inspect' ? 1 : framing.name === 'http1' ? 2 : 'framing' in framing ? 3 : -1;
     if (kind < 0) throw new ConfigError(`the native engine has no framing ${typeof framing === 'string' ? framing : framing.name}`);
     const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
     const bufferBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
@@ -214,6 +292,8 @@ class SocketEngine implements Engine {
       options.wire?.sent.cells,
       options.wire?.sent.index ?? 0,
     );
+    if (typeof framing !== 'string' && 'framing' in framing)
+      this.#codecs.set(profile, { codec: framing, side: options.side, maxFrameBytes: options.maxFrameBytes });
     if (profile < 0) throw new ConfigError(`a head of ${maxHeadBytes} bytes is larger than the engine can show (${ARENA_BYTES / 4})`);
     return profile;
   }
@@ -239,6 +319,7 @@ class SocketEngine implements Engine {
       throw new ListenError(code, ip === '' ? path : `${ip}:${port}`, `${call}: ${systemText(Number(errno))}`);
     }
     this.#accepts.set(result, accept);
+    this.#listenerProfiles.set(result, options.profile);
     const [localIp, localPort, localPath] = (this.#native.listenerAddress(result) ?? '').split('\n');
     return {
       handle: result,
@@ -248,6 +329,7 @@ class SocketEngine implements Engine {
 
   unlisten(listener: number): void {
     this.#accepts.delete(listener);
+    this.#listenerProfiles.delete(listener);
     this.#native.unlisten(listener);
   }
 
@@ -265,6 +347,7 @@ class SocketEngine implements Engine {
     );
     if (connection === 0) throw new ConfigError(`not an address: ${ip}${path} from ${options.source?.ip ?? 'any'}`);
     this.#own(connection, handler);
+    this.#startScripted(connection, options.profile);
     return connection;
   }
 
@@ -316,6 +399,7 @@ class SocketEngine implements Engine {
     return this.#native.write(connection, bytes);
   }
   adopt(connection: number, profile: Profile, skip = 0): void {
+    this.#startScripted(connection, profile);
     this.#native.adopt(connection, profile, skip);
   }
   pause(connection: number): void {

@@ -3,13 +3,14 @@
  * node-engine.ts does.
  */
 import type { Socket } from 'node:net';
+import type { Codec } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
 import type { BodyFraming, Framing, FramingLimits, Input, MessageSession, OutHead, RequestContext, Room } from '../protocol/framing.js';
-import type { Codec } from '../protocol/codec.js';
 import type { Head } from '../protocol/head.js';
 import { EDIT_FLAG, HEAD_FLAG } from '../protocol/head-layout.js';
-import type { FrameReader } from './frame-reader.js';
 import type { CloseReason, ConnectionHandler, ConnectionInfo, WireCounters } from './engine.js';
+import type { FrameReader } from './frame-reader.js';
+import type { SocketReader } from './node-reader.js';
 
 /** What a connection's input is at (the same states as in native/engine.cc). */
 export const RX = {
@@ -155,6 +156,7 @@ export class NodeInput implements Input {
 export class NodeConnection {
   readonly handle: number;
   readonly socket: Socket;
+  readonly reader: SocketReader;
   readonly #rooms: RoomPool;
   /** Where the output of this batch is gathered: `start` to `at` of it is not in `#out` yet. */
   readonly #room: Room & { bytes: Uint8Array } = { bytes: EMPTY, at: 0 };
@@ -219,9 +221,10 @@ export class NodeConnection {
   #outBytes = 0;
   #reading = true;
 
-  constructor(handle: number, socket: Socket, profile: NodeProfile, rooms: RoomPool) {
+  constructor(handle: number, socket: Socket, reader: SocketReader, profile: NodeProfile, rooms: RoomPool) {
     this.handle = handle;
     this.socket = socket;
+    this.reader = reader;
     this.#rooms = rooms;
     this.profile = profile;
     this.idleMs = profile.idleMs;
@@ -311,6 +314,10 @@ export class NodeConnection {
     this.#closeRoom();
     this.#leaveRoom();
     this.#out = [];
+    if (out.length === 1) {
+      socket.write(out[0], written);
+      return;
+    }
     socket.cork();
     for (let i = 0; i < out.length - 1; i++) socket.write(out[i]);
     socket.write(out[out.length - 1], written);

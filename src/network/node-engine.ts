@@ -39,7 +39,7 @@ import { FrameReader } from './frame-reader.js';
 import { NodeConnection, type NodeProfile, RoomPool, RX, requestAsSent, TX } from './node-connection.js';
 import { openListener } from './node-listener.js';
 import { checkListenOptions, connectOptions, knowsReusePort, socketInfo } from './node-options.js';
-import { readerOf, readInto } from './node-reader.js';
+import { ReadBuffers, readInto, SocketReader } from './node-reader.js';
 
 const DEFAULT_HEAD_BYTES = 61_440;
 const DEFAULT_HEADERS = 100;
@@ -51,8 +51,6 @@ const DEFAULT_CONNECT_MS = 5000;
 const FLUSH_MS = 30_000;
 /** Output above this is written at once: the next read of the same turn finds room, and the peer has something to do. */
 const MUCH_BYTES = 32 * 1024;
-/** Most bytes taken by one read. */
-const READ_BYTES = 64 * 1024;
 /** Most bytes shown to `onPeek`. */
 const INSPECT_BYTES = 64 * 1024;
 
@@ -100,8 +98,7 @@ class NodeEngine implements Engine {
   #lastEvent = 0;
   #movedBytes = 0;
   readonly #rooms = new RoomPool();
-  /** What every socket is read into. */
-  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  readonly #readBuffers = new ReadBuffers();
   readonly #ready: NodeConnection[] = [];
   readonly #dirty: NodeConnection[] = [];
   #draining = false;
@@ -166,8 +163,10 @@ class NodeEngine implements Engine {
     const path = 'path' in options.address ? options.address.path : undefined;
     const { server, address } = await openListener(options, (accepted) => {
       this.#now = performance.now();
-      const socket = readInto(accepted, this.#readBuffer, (chunk) => this.#onData(connection, chunk));
-      const connection = this.#openSlot(socket, profile);
+      const onChunk = (chunk: Buffer, isLent: boolean) => this.#onData(connection, chunk, isLent);
+      const reader = new SocketReader(this.#readBuffers, onChunk);
+      const connection = this.#openSlot(readInto(accepted, reader, onChunk), reader, profile);
+      const { socket } = connection;
       connection.info = socketInfo(socket, path, true);
       connection.rx = FIRST_RX[profile.kind];
       this.#attach(connection);
@@ -189,9 +188,9 @@ class NodeEngine implements Engine {
 
   connect(options: ConnectOptions, handler: ConnectionHandler): number {
     const profile = this.#profileOf(options.profile);
-    const onread = readerOf(this.#readBuffer, (chunk) => this.#onData(connection, chunk));
-    const socket = netConnect({ ...connectOptions(options), onread });
-    const connection = this.#openSlot(socket, profile);
+    const reader = new SocketReader(this.#readBuffers, (chunk, isLent) => this.#onData(connection, chunk, isLent));
+    const socket = netConnect({ ...connectOptions(options), onread: reader.onread });
+    const connection = this.#openSlot(socket, reader, profile);
     connection.handler = handler;
     connection.connecting = true;
     connection.rx = profile.kind === 'message' ? RX.IDLE : FIRST_RX[profile.kind];
@@ -227,12 +226,12 @@ class NodeEngine implements Engine {
 
   // ---- slots and sockets ------------------------------------------------------------------------------------------------------------------
 
-  #openSlot(socket: Socket, profile: NodeProfile): NodeConnection {
+  #openSlot(socket: Socket, reader: SocketReader, profile: NodeProfile): NodeConnection {
     const index = this.#free.pop() ?? this.#slots.length;
     if (index > INDEX_MASK) throw new RangeError('too many connections');
     const generation = ((this.#generations[index] ?? 0) + 1) & GENERATION_MASK || 1;
     this.#generations[index] = generation;
-    const connection = new NodeConnection(generation * (1 << INDEX_BITS) + index, socket, profile, this.#rooms);
+    const connection = new NodeConnection(generation * (1 << INDEX_BITS) + index, socket, reader, profile, this.#rooms);
     connection.session = profile.framing?.open(profile.downstream ? 'downstream' : 'upstream', profile.limits);
     connection.frames = framesOf(profile);
     this.#slots[index] = connection;
@@ -270,8 +269,8 @@ class NodeEngine implements Engine {
     });
   }
 
-  /** The chunk is good until this returns: every socket is read into the same buffer, so that a small message costs no allocation. */
-  #onData(connection: NodeConnection, chunk: Buffer): void {
+  /** `isLent`: the chunk is good until this returns. */
+  #onData(connection: NodeConnection, chunk: Buffer, isLent: boolean): void {
     if (connection.finished) return;
     this.#now = performance.now();
     connection.received += chunk.length;
@@ -285,7 +284,8 @@ class NodeEngine implements Engine {
       }
       return;
     }
-    connection.input.lend(chunk);
+    if (isLent) connection.input.lend(chunk);
+    else connection.input.append(chunk);
     try {
       this.#wakeWith(connection);
     } finally {
@@ -1105,6 +1105,7 @@ class NodeEngine implements Engine {
     connection.finished = true;
     connection.clearTimers();
     connection.dropOutput();
+    connection.reader.close();
     connection.input.clear();
     connection.retained = undefined;
     connection.head = undefined;

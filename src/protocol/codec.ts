@@ -3,7 +3,7 @@
  * ability: what is left out, the proxy does without.
  */
 import type { Frame } from './frame.js';
-import type { FrameLimits } from './frame-decoder.js';
+import { type FrameLimits, patchId } from './frame-decoder.js';
 import type { FrameLayout, KindName } from './frame-layout.js';
 
 export type Side = 'downstream' | 'upstream';
@@ -38,8 +38,6 @@ export interface FrameSession {
    * `ints[base]`. Throws CodecError. Called anew with the same start when more has arrived.
    */
   decode(bytes: Uint8Array, start: number, end: number, ints: Int32Array, base: number): number;
-  /** The bytes of a frame with another id, where the id's width may change with it. Absent: ids stay in place (`FrameLayout.id`). */
-  withId?(frame: Frame, low: number, high: number): Uint8Array;
   /** Bytes that the protocol sends by itself (acknowledgements), since the last call; undefined: none. */
   flush?(): Uint8Array | undefined;
 }
@@ -47,6 +45,8 @@ export interface FrameSession {
 export interface ScriptedFraming {
   readonly layout: FrameLayout;
   open(side: Side, limits: FrameLimits): FrameSession;
+  /** The bytes of a whole frame with another id, where the id's width may change with it. Absent: ids keep their place and width (`FrameLayout.id`). */
+  withId?(frame: Frame, low: number, high: number): Uint8Array;
 }
 
 export interface Codec {
@@ -66,20 +66,22 @@ export interface Codec {
   service?(request: Frame): string | undefined;
   method?(request: Frame): string | undefined;
   headers?(frame: Frame): HeaderMap;
-  /** The frame with these entries set (a string) or removed (undefined), lengths and checksum made anew. */
-  withHeaders?(frame: Frame, changes: ReadonlyMap<string, string | undefined>): Uint8Array;
+  /** The frame with these entries set (a string) or removed (undefined), lengths and checksum made anew. Undefined: this frame has no place for entries; it goes on as it is. */
+  withHeaders?(frame: Frame, changes: ReadonlyMap<string, string | undefined>): Uint8Array | undefined;
   /** Milliseconds that the caller waits; 0 or negative: no bound; undefined: the frame does not say. */
   timeoutMs?(request: Frame): number | undefined;
   /** Status of a response, in the protocol's own numbers. */
   status?(response: Frame): number;
   /** Default: 200 for status 0, else 500. */
   statusClass?: StatusClass;
+  /** True for a response after which its sender takes no further request on the connection: one that is a go-away as well. */
+  endsConnection?(response: Frame): boolean;
 
-  /** The response that the proxy gives itself; it carries the request's id. Absent: the connection is closed instead. */
-  respond?(request: Frame, reply: LocalReply): Uint8Array;
+  /** The response that the proxy gives itself; it carries the request's id. Absent, or undefined for this request: the connection is closed instead. */
+  respond?(request: Frame, reply: LocalReply): Uint8Array | undefined;
   /** A heartbeat to send on an idle connection. */
   heartbeat?(idLow: number, idHigh: number): Uint8Array;
-  /** The answer to a peer's heartbeat. */
+  /** The answer to a peer's heartbeat; empty: it wants none. Where the bytes do not tell it from other answers, it is a `response` with the heartbeat's id. */
   heartbeatAck?(heartbeat: Frame): Uint8Array;
   /** Tells the peer that this connection takes no further request. */
   goAway?(): Uint8Array;
@@ -88,5 +90,14 @@ export interface Codec {
 export const isScripted = (framing: Codec['framing']): framing is ScriptedFraming => 'open' in framing;
 /** The layout that a codec's frames are seen through. */
 export const layoutOf = ({ framing }: Codec): FrameLayout => (isScripted(framing) ? framing.layout : framing);
+
+/** The bytes of a whole frame with another id, checksum made anew; a fresh array. A frame without an id goes as it is. */
+export function frameWithId({ framing }: Codec, frame: Frame, low: number, high: number): Uint8Array {
+  if (isScripted(framing) && framing.withId !== undefined && frame.hasId && (frame.idLow !== low || frame.idHigh !== high))
+    return framing.withId(frame, low, high);
+  const bytes = frame.raw.slice();
+  if (frame.hasId) patchId(frame.layout, bytes, 0, frame.ints, frame.base, low, high);
+  return bytes;
+}
 
 export const DEFAULT_MAX_FRAME_BYTES = 16 * 1024 * 1024;

@@ -52,7 +52,14 @@ export function createFrameDecoder(protocol: string, layout: FrameLayout, limits
     return true;
   };
   /** Reads a field at `at` and notes its value in the table. */
-  const read = ({ slot, field, allowed, code }: PlannedField, bytes: Uint8Array, at: number, offset: number, ints: Int32Array, base: number): void => {
+  const read = (
+    { slot, field, allowed, code }: PlannedField,
+    bytes: Uint8Array,
+    at: number,
+    offset: number,
+    ints: Int32Array,
+    base: number,
+  ): void => {
     const word = base + fieldsAt + 2 * slot;
     if (field.width === 8) {
       const little = field.endian === 'little';
@@ -143,7 +150,8 @@ export function createFrameDecoder(protocol: string, layout: FrameLayout, limits
     if (at < 0 || at > bodyEnd) throw bad('BAD_LENGTH', lastAt, `sections at ${at} of ${bodyEnd}`);
     for (const section of sections) {
       const length = section.length === undefined ? bodyEnd - at : sum(section.length);
-      if (length < 0 || at + length > bodyEnd) throw bad('BAD_LENGTH', lastAt, `section ${layout.sectionNames[section.index]} of ${length} bytes at ${at} of ${bodyEnd}`);
+      if (length < 0 || at + length > bodyEnd)
+        throw bad('BAD_LENGTH', lastAt, `section ${layout.sectionNames[section.index]} of ${length} bytes at ${at} of ${bodyEnd}`);
       ints[base + FRAME.SECTIONS + 2 * section.index] = at;
       ints[base + FRAME.SECTIONS + 2 * section.index + 1] = length;
       at += length;
@@ -165,7 +173,9 @@ export function hasChecksum(layout: FrameLayout, ints: Int32Array, base: number)
   const { checksum } = layout.variants[ints[base + FRAME.VARIANT]];
   if (checksum === undefined) return false;
   const fields = base + FRAME.SECTIONS + 2 * layout.sectionCount;
-  return checksum.every(({ slot, values }) => values.includes(ints[fields + 2 * slot + 1] === 0 ? ints[fields + 2 * slot] >>> 0 : ints[fields + 2 * slot]));
+  return checksum.every(({ slot, values }) =>
+    values.includes(ints[fields + 2 * slot + 1] === 0 ? ints[fields + 2 * slot] >>> 0 : ints[fields + 2 * slot]),
+  );
 }
 
 function writeId({ width, endian }: Field, bytes: Uint8Array, at: number, low: number, high: number): void {

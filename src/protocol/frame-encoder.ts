@@ -19,7 +19,8 @@ export function encodeFrame(layout: FrameLayout, { variant: name, fields = {}, s
   const planned = plannedFields(layout, variant);
   const slots = new Map([...planned.values()].map((field) => [field.slot, field]));
   const values = new Map<number, bigint>();
-  for (const [field, value] of Object.entries(fields)) values.set((planned.get(field) ?? fail(`variant ${variant.name} has no field ${field}`)).slot, BigInt(value));
+  for (const [field, value] of Object.entries(fields))
+    values.set((planned.get(field) ?? fail(`variant ${variant.name} has no field ${field}`)).slot, BigInt(value));
   for (const section of Object.keys(sections)) if (!layout.sectionNames.includes(section)) fail(`no section ${section}`);
   // What decides about the variant is what it asks for.
   for (const { slot, values: wanted } of variant.when) if (!values.has(slot)) values.set(slot, BigInt(wanted[0]));
@@ -40,14 +41,19 @@ export function encodeFrame(layout: FrameLayout, { variant: name, fields = {}, s
     } else if (rest !== 0) throw new RangeError(`${what}: the fields say ${wanted - rest} bytes, the sections ${wanted}`);
   };
   const bytesOf = (index: number): Uint8Array => sections[layout.sectionNames[index]] ?? EMPTY;
-  for (const { index, length } of variant.sections) if (length !== undefined) solve(length, bytesOf(index).length, `section ${layout.sectionNames[index]}`);
+  for (const { index, length } of variant.sections)
+    if (length !== undefined) solve(length, bytesOf(index).length, `section ${layout.sectionNames[index]}`);
   let bodyBytes = 0;
   for (const { index } of variant.sections) bodyBytes += bytesOf(index).length;
   const sectionsAt = evaluate(variant.sectionsAt, values);
-  const bodyEnd = variant.sections.length === 0 && variant.length.terms.every(({ slot }) => values.has(slot)) ? evaluate(variant.length, values) : sectionsAt + bodyBytes;
+  const bodyEnd =
+    variant.sections.length === 0 && variant.length.terms.every(({ slot }) => values.has(slot))
+      ? evaluate(variant.length, values)
+      : sectionsAt + bodyBytes;
   solve(variant.length, bodyEnd, 'length');
 
-  const hasChecksum = variant.checksum?.every(({ slot, values: wanted }) => wanted.includes(Number(values.get(slot) ?? defaultOf(slots.get(slot))))) ?? false;
+  const hasChecksum =
+    variant.checksum?.every(({ slot, values: wanted }) => wanted.includes(Number(values.get(slot) ?? defaultOf(slots.get(slot))))) ?? false;
   const bytes = new Uint8Array(bodyEnd + (hasChecksum ? 4 : 0));
   let at = sectionsAt;
   for (const { index } of variant.sections) {
@@ -78,15 +84,21 @@ function evaluate({ bytes, terms }: PlannedSum, values: ReadonlyMap<number, bigi
   return total;
 }
 const defaultOf = (field: PlannedField | undefined): number => field?.allowed[0] ?? field?.field.min ?? 0;
-/** Adds the field to what is there: fields of bits share their bytes. */
+/** Writes the field's own bits only: fields of bits share their bytes, and a field may stand inside a section. */
 function write(bytes: Uint8Array, { name, field: { width, endian, signed, bits } }: PlannedField, at: number, value: bigint): void {
   const size = BigInt(bits?.count ?? 8 * width);
   const [least, most] = signed ? [-(1n << (size - 1n)), (1n << (size - 1n)) - 1n] : [0n, (1n << size) - 1n];
   // Ids and flags may be given in either sign.
-  if (value < (size === 64n ? -(1n << 63n) : least) || value > (size === 64n ? (1n << 64n) - 1n : most)) throw new RangeError(`${name}: ${value} does not fit ${size} bits`);
-  let left = BigInt.asUintN(8 * width, value) << BigInt(bits?.shift ?? 0);
+  if (value < (size === 64n ? -(1n << 63n) : least) || value > (size === 64n ? (1n << 64n) - 1n : most))
+    throw new RangeError(`${name}: ${value} does not fit ${size} bits`);
+  if (at < 0 || at + width > bytes.length) throw new RangeError(`${name} at ${at} is outside of the frame's ${bytes.length} bytes`);
+  const shift = BigInt(bits?.shift ?? 0);
+  let own = ((1n << size) - 1n) << shift;
+  let left = BigInt.asUintN(Number(size), value) << shift;
   for (let i = 0; i < width; i++) {
-    bytes[at + (endian === 'little' ? i : width - 1 - i)] |= Number(left & 0xffn);
+    const place = at + (endian === 'little' ? i : width - 1 - i);
+    bytes[place] = (bytes[place] & ~Number(own & 0xffn)) | Number(left & 0xffn);
+    own >>= 8n;
     left >>= 8n;
   }
 }

@@ -215,7 +215,8 @@ export class FrameLayout {
       const fits = Number.isInteger(shift) && Number.isInteger(count) && shift >= 0 && count >= 1 && shift + count <= Math.min(32, field.width * 8);
       if (field.signed || field.width === 8 || !fits) fail(`bits of ${name} do not fit ${field.width} bytes`);
     }
-    if (!Number.isInteger(field.at.bytes) || field.at.bytes < 0 || field.at.bytes > LAYOUT_LIMIT.HEAD_BYTES) fail(`field ${name} is out of the first ${LAYOUT_LIMIT.HEAD_BYTES} bytes`);
+    if (!Number.isInteger(field.at.bytes) || field.at.bytes < 0 || field.at.bytes > LAYOUT_LIMIT.HEAD_BYTES)
+      fail(`field ${name} is out of the first ${LAYOUT_LIMIT.HEAD_BYTES} bytes`);
     const hasRange = field.min !== undefined || field.max !== undefined;
     const hasValues = field.equals !== undefined || field.oneOf !== undefined;
     if (hasRange && hasValues) fail(`field ${name} has both values and a range`);
@@ -265,6 +266,7 @@ export class FrameLayout {
     if (isChecked) steps.push({ op: 'length' });
     let minBytes = Math.max(0, ...Object.values(prefix).map(endOf));
     for (const [name, field] of Object.entries(variant.fields)) {
+      if (known.has(name)) fail(`${where}: field ${name} is in the prefix already`);
       steps.push({ op: 'field', at: this.#sum(field.at, known, `${where}: field ${name}`), field: this.#plan(name, field) });
       known.set(name, field);
       if (field.at.terms.length === 0) minBytes = Math.max(minBytes, endOf(field));
@@ -277,12 +279,17 @@ export class FrameLayout {
     if (!isChecked) fail(`${where}: length or sections need ${[...wanted].filter((name) => !known.has(name)).join(', ')}, not declared`);
     const sections = Object.entries(variant.sections ?? {}).map(([name, length]) => ({
       index: this.section(name),
-      length: length === 'rest' ? undefined : this.#sum(typeof length === 'string' ? fixed(0).plus(length) : length, known, `${where}: section ${name}`),
+      length:
+        length === 'rest' ? undefined : this.#sum(typeof length === 'string' ? fixed(0).plus(length) : length, known, `${where}: section ${name}`),
     }));
     if (sections.slice(0, -1).some(({ length }) => length === undefined)) fail(`${where}: only the last section can be the rest`);
     if (variant.id !== undefined && !known.has(variant.id)) fail(`${where}: id ${variant.id} is not a field`);
-    const id = variant.id === undefined ? undefined : this.#plan(variant.id, variant.fields[variant.id] ?? fail(`${where}: the id must be a field of its variant`));
-    if (id?.field.bits !== undefined || (id !== undefined && id.field.width < 2)) fail(`${where}: the id must be a whole field of 2, 3, 4 or 8 bytes`);
+    const id =
+      variant.id === undefined
+        ? undefined
+        : this.#plan(variant.id, variant.fields[variant.id] ?? fail(`${where}: the id must be a field of its variant`));
+    if (id?.field.bits !== undefined || (id !== undefined && id.field.width < 2))
+      fail(`${where}: the id must be a whole field of 2, 3, 4 or 8 bytes`);
     return {
       name: variant.name ?? '',
       when,
@@ -297,7 +304,8 @@ export class FrameLayout {
     };
   }
   #kinds({ kind }: VariantDescription, known: ReadonlyMap<string, Field>, where: string): PlannedVariant['kinds'] {
-    if (typeof kind !== 'string') return (kind ?? []).map((rule) => ({ kind: KIND_NUMBER[rule.is], when: this.#conditions(rule.when, known, `${where}: kind`) }));
+    if (typeof kind !== 'string')
+      return (kind ?? []).map((rule) => ({ kind: KIND_NUMBER[rule.is], when: this.#conditions(rule.when, known, `${where}: kind`) }));
     const names = known.get(kind)?.oneOf ?? fail(`${where}: kind ${kind} is not a field with names`);
     return names.map((name, value) => {
       const number = KIND_NUMBER[name as KindName];

@@ -1,5 +1,5 @@
 import type { FrameLayout, PlannedCondition, PlannedField, PlannedSum, PlannedVariant } from './frame-layout.js';
-import { FIELD_CHECK, FIELD_FLAG, LAYOUT_OP, LAYOUT_VERSION } from './frame-table.js';
+import { FIELD_CHECK, FIELD_FLAG, FRAME_FAULT, LAYOUT_OP, LAYOUT_VERSION } from './frame-table.js';
 
 /** The byte-code of a layout, and the codes of the errors that it names by number. */
 export interface FrameProgram {
@@ -84,3 +84,7 @@ export function compileFrameProgram(layout: FrameLayout): FrameProgram {
   for (const planned of layout.variants) variant(planned);
   return { words: Int32Array.from(words), codes };
 }
+
+/** The code of an error by the number that C++ gives it: below 0 one of framing itself, else one of the program's fields. */
+export const frameFaultCode = (number: number, { codes }: FrameProgram): string => FAULT_CODES[number] ?? codes[number] ?? 'BAD_FRAME';
+const FAULT_CODES: Readonly<Record<number, string>> = Object.fromEntries(Object.entries(FRAME_FAULT).map(([code, number]) => [number, code]));

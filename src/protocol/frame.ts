@@ -90,6 +90,17 @@ export class Frame {
     return this.bytes.subarray(frame + start, frame + end);
   }
 
+  /** Copies the table and the first `maxBytes` bytes into another frame of the same layout, which is reused for it: what a local reply may ask of a request. */
+  copyHead(to: Frame, maxBytes: number): void {
+    const { ints, base, layout } = this;
+    const words = layout.tableWords;
+    for (let word = 0; word < words; word++) to.ints[to.base + word] = ints[base + word];
+    const start = ints[base + FRAME.START];
+    const shown = Math.min(ints[base + FRAME.SHOWN], maxBytes, to.bytes.length);
+    to.bytes.set(this.bytes.subarray(start, start + shown));
+    to.ints[to.base + FRAME.START] = 0;
+    to.ints[to.base + FRAME.SHOWN] = shown;
+  }
   /** A copy that outlives the callback. */
   retain(): Frame {
     const ints = this.ints.slice(this.base, this.base + this.layout.tableWords);

@@ -1,10 +1,30 @@
 import { FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID, KNOWN_NAMES, type KnownName } from './head-layout.js';
 
+/** What routing, retries and logs ask of a message, whatever its protocol: of HTTP a head, of an RPC frame its service, method and header map. */
+export interface HeadView {
+  readonly isResponse: boolean;
+  /** HTTP status, or what a response of another protocol counts as; 0 for a request. */
+  readonly status: number;
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string | undefined;
+  readonly version: string;
+  /** Bytes on the wire. */
+  readonly wireBytes: number;
+  /** First value of a header, by its name in lower case. */
+  get(name: string): string | undefined;
+  /** All values, joined with commas. */
+  getAll(name: string): string | undefined;
+  /** Index of the first line of that name at or after `from`; -1: none. */
+  indexOf(name: string, from?: number): number;
+  known(name: KnownName): string | undefined;
+}
+
 /**
  * A message head as offsets into an arena (DESIGN §2). A view made by an engine is valid during the callback that got it, and until
  * the head was forwarded through `Engine.head(connection)`; `retain()` copies it. Strings are latin1 and made when asked for.
  */
-export class Head {
+export class Head implements HeadView {
   /** Header bytes; every offset of the table points into it. */
   bytes: Uint8Array;
   /** The table, from word `base` on (head-layout.ts). */

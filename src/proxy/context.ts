@@ -9,6 +9,7 @@ import { RequestIds } from './http/request-id.js';
 import type { ConnectionCounts } from './listener/connection-count.js';
 import type { PoolContext } from './router/host-pools.js';
 import { Profiles } from './router/profiles.js';
+import { RpcView } from './rpc/rpc-view.js';
 import type { RouteInput } from './runtime.js';
 
 /** What the proxy says to the log. */
@@ -34,6 +35,8 @@ export class ProxyContext implements PoolContext {
   readonly httpFraming: Framing;
   /** The changes of the message in hand: filled and used within one callback. */
   readonly edits = new Edits();
+  /** The frame in hand, as routing sees it. */
+  readonly rpcView = new RpcView();
   readonly requestIds = new RequestIds();
   readonly date = new DateLine();
   readonly routeInput: MutableRouteInput = { host: '', path: '', scheme: 'http', isConnect: false, upgrade: '', random: 0 };

@@ -3,7 +3,9 @@
  * objects with closures where a decision is made; no protobuf message, no lookup by string on the common route. Times in milliseconds, 0 = none, unless said.
  */
 import type { Address, ListenOptions, SocketOptions } from '../network/engine.js';
-import type { Head } from '../protocol/head.js';
+import type { Codec } from '../protocol/codec.js';
+import type { HeadView } from '../protocol/head.js';
+import type { HeartbeatOptions } from '../stream/rpc/rpc-pool.js';
 import type { AccessLog } from './access-log/access-log.js';
 import type { HeaderMutation } from './route/header-mutation.js';
 
@@ -57,7 +59,7 @@ export interface ChainInput {
 
 export interface FilterChain {
   readonly name: string;
-  readonly filter: HttpManagerConfig | TcpProxyConfig;
+  readonly filter: HttpManagerConfig | TcpProxyConfig | RpcProxyConfig;
   /** Bounds of the filters before it (`envoy.filters.network.connection_limit`). */
   readonly connectionLimits: readonly ConnectionLimitConfig[];
 }
@@ -126,12 +128,39 @@ export interface TcpProxyConfig {
   readonly accessLogs: readonly AccessLog[];
 }
 
+/** A network filter of ours: routes the requests of RPC protocols (`sluice.extensions.filters.network.rpc_proxy.v1.RpcProxy`). */
+export interface RpcProxyConfig {
+  readonly kind: 'rpc';
+  readonly statPrefix: string;
+  /** Protocols that a connection may speak, by name; with more than one its first bytes decide. */
+  readonly codecs: readonly Codec[];
+  readonly routes: RouteTable;
+  readonly idleTimeoutMs: number;
+  readonly maxFrameBytes: number | undefined;
+  /** How long the first bytes may stay unclear, and what then: a cluster that gets the bytes as they are, or undefined: the connection is closed. */
+  readonly detectTimeoutMs: number;
+  readonly fallbackCluster: string | undefined;
+  readonly accessLogs: readonly AccessLog[];
+}
+/** How a cluster's hosts are spoken to in an RPC protocol. */
+export interface RpcOptions {
+  /** Connections to each host that requests are spread over. */
+  readonly connections: number;
+  /** Requests in flight on one of them. */
+  readonly maxInFlight: number;
+  readonly heartbeat: HeartbeatOptions;
+  /** Largest frame of a response; undefined: the codec's. */
+  readonly maxFrameBytes: number | undefined;
+}
+
 // ---- routes -----------------------------------------------------------------------------------------------------------------------------
 
 export interface RouteTable {
   readonly name: string;
   /** Virtual host by authority (port ignored where configured), then the first route that matches. Undefined: 404, `route_not_found`. */
-  match(head: Head, request: RouteInput): Route | undefined;
+  match(head: HeadView, request: RouteInput): Route | undefined;
+  /** The route of every message, where the table has but one and it asks for nothing: no name need be looked at. */
+  readonly only?: Route | undefined;
   readonly maxDirectBodyBytes: number;
   /** Names of clusters that its routes mention, for validation. */
   readonly clusterNames: readonly string[];
@@ -162,12 +191,12 @@ export interface Route {
 export interface ForwardAction {
   readonly kind: 'forward';
   /** Chooses a cluster: fixed, by weight (`random`), or from a header. Undefined: the header names none. */
-  chooseCluster(head: Head, random: number): ClusterChoice | undefined;
+  chooseCluster(head: HeadView, random: number): ClusterChoice | undefined;
   readonly clusterNotFoundStatus: number;
   /** New path with query; undefined: unchanged. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** New Host; undefined: unchanged. `auto`: the endpoint's host name. */
-  readonly rewriteHost: ((host: string, path: string, head: Head) => string | undefined) | 'auto' | undefined;
+  readonly rewriteHost: ((host: string, path: string, head: HeadView) => string | undefined) | 'auto' | undefined;
   readonly appendForwardedHost: boolean;
   /** Whole request, until the response is complete. Default 15,000; 0 none. */
   readonly timeoutMs: number;
@@ -179,7 +208,7 @@ export interface ForwardAction {
   /** Upgrade tokens switched on or off here, over the manager's. */
   readonly upgrades: ReadonlyMap<string, boolean> | undefined;
   /** Hash of the request for RING_HASH and MAGLEV; undefined: none. */
-  readonly hash: ((head: Head, remote: Address) => number | undefined) | undefined;
+  readonly hash: ((head: HeadView, remote: Address) => number | undefined) | undefined;
   readonly includeVhRateLimits?: boolean;
   readonly includeAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
@@ -223,14 +252,14 @@ export interface RetryPolicy {
   readonly perTryTimeoutMs: number;
   readonly perTryIdleTimeoutMs: number;
   readonly statusCodes: ReadonlySet<number>;
-  readonly retriableHeaders: ((head: Head) => boolean) | undefined;
-  readonly retriableRequest: ((head: Head) => boolean) | undefined;
+  readonly retriableHeaders: ((head: HeadView) => boolean) | undefined;
+  readonly retriableRequest: ((head: HeadView) => boolean) | undefined;
   /** Default 25. */
   readonly backoffBaseMs: number;
   /** Default 10 × base. */
   readonly backoffMaxMs: number;
   /** How long a response itself asks to wait; undefined: it does not say, or longer than is taken seriously. */
-  readonly askedBackoffMs: ((head: Head, nowS: number) => number | undefined) | undefined;
+  readonly askedBackoffMs: ((head: HeadView, nowS: number) => number | undefined) | undefined;
   /** Hosts tried before are avoided, up to so many draws. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
@@ -262,6 +291,8 @@ export interface ClusterConfig {
   /** Idle pooled connections are closed after it. Default 3,600,000. */
   readonly idleTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
+  /** Absent: defaults. */
+  readonly rpc?: RpcOptions;
   readonly maxConnectionDurationMs: number;
   /** An attempt, from its head to the last byte of its response. */
   readonly maxStreamDurationMs: number;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { http1 } from '../../codecs/http1/index.js';
 import { StatsStore } from '../../src/base/stats.js';
+import { type CodecSet, NO_CODECS } from '../../src/control/codecs.js';
 import { compileConfig } from '../../src/control/compile/index.js';
 import { loadBootstrap } from '../../src/control/config/index.js';
 import type { Engine } from '../../src/network/engine.js';
@@ -16,8 +17,11 @@ export class RunningProxy {
   /** What the access logs have written. */
   readonly logs: string[] = [];
 
-  constructor(engine: Engine) {
+  readonly #codecs: CodecSet;
+
+  constructor(engine: Engine, codecs: CodecSet = NO_CODECS) {
     this.engine = engine;
+    this.#codecs = codecs;
     const log = { debug() {}, info() {}, warning() {}, error() {} };
     this.proxy = createProxy({ engine, stats: this.#stats, log, framings: new Map([['http1', http1]]) });
   }
@@ -28,7 +32,7 @@ export class RunningProxy {
     assert.ok(loaded.bootstrap !== undefined);
     const write = (line: string) => void this.logs.push(line.trimEnd());
     const createFileLog = (path: string) => ({ path, write, reopen() {}, flush: async () => {}, close: async () => {} });
-    const { config, problems } = compileConfig(loaded.bootstrap, { createFileLog });
+    const { config, problems } = compileConfig(loaded.bootstrap, { createFileLog, codecs: this.#codecs });
     assert.deepEqual(problems, []);
     return config;
   }

@@ -1,11 +1,12 @@
 import { isIP } from 'node:net';
 import type { SocketOptions } from '../../network/engine.js';
-import type { Breakers, ClusterConfig, EndpointConfig } from '../../proxy/runtime.js';
+import type { Breakers, ClusterConfig, EndpointConfig, RpcOptions } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { compileAddress, compileSocketAddress, compileSocketOptions } from './common.js';
 import { type Fields, typeOf } from './context.js';
 import { compileHttp1Options } from './http-manager.js';
 import { checkTransportSocket } from './listeners.js';
+import { compileRpcOptions, RPC_OPTIONS } from './rpc-proxy.js';
 
 const CLUSTER = 'envoy.config.cluster.v3';
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -69,7 +70,7 @@ function compileCluster(cluster: Fields<v3.Cluster>, defaultBind: Bind | undefin
     panicThreshold: common?.get('healthyPanicThreshold') === undefined ? 50 : (common.get('healthyPanicThreshold')?.value ?? 0),
     breakers: compileBreakers(cluster),
     bufferLimitBytes: cluster.get('perConnectionBufferLimitBytes') ?? 1024 * 1024,
-    ...compileHttpOptions(cluster),
+    ...compileProtocolOptions(cluster),
     socket: { ...bind?.socket, ...(keepAlive === undefined ? {} : { keepAlive }) },
     source: bind?.source,
     configured: cluster.value,
@@ -163,7 +164,7 @@ function compileRetryBudget(threshold: Fields<v3.Thresholds>): Pick<Breakers, 'r
 }
 const DEFAULT_BREAKERS: Breakers = { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3 };
 
-type HttpOptions = Pick<
+type ProtocolOptions = Pick<
   ClusterConfig,
   | 'idleTimeoutMs'
   | 'maxRequestsPerConnection'
@@ -172,9 +173,11 @@ type HttpOptions = Pick<
   | 'maxResponseHeadBytes'
   | 'maxResponseHeaders'
   | 'properCase'
+  | 'rpc'
 >;
-function compileHttpOptions(cluster: Fields<v3.Cluster>): HttpOptions {
+function compileProtocolOptions(cluster: Fields<v3.Cluster>): ProtocolOptions {
   const { context } = cluster;
+  let rpc: RpcOptions | undefined;
   let common = cluster.child('commonHttpProtocolOptions', `${CORE}.HttpProtocolOptions`);
   let http1 = cluster.child('httpProtocolOptions', `${CORE}.Http1ProtocolOptions`);
   const http2 = cluster.get('http2ProtocolOptions');
@@ -184,6 +187,10 @@ function compileHttpOptions(cluster: Fields<v3.Cluster>): HttpOptions {
   for (const [key, any] of Object.entries(cluster.get('typedExtensionProtocolOptions') ?? {})) {
     const path = `${cluster.at('typedExtensionProtocolOptions')}[${JSON.stringify(key)}]`;
     const type = typeOf(any);
+    if (type === RPC_OPTIONS) {
+      rpc = compileRpcOptions(context.fields(any as v3.RpcProtocolOptions, path, RPC_OPTIONS));
+      continue;
+    }
     if (type !== HTTP_OPTIONS) {
       context.problem(path, 'UNSUPPORTED', `protocol options '${type === '' ? key : type}' are not supported`);
       continue;
@@ -196,6 +203,7 @@ function compileHttpOptions(cluster: Fields<v3.Cluster>): HttpOptions {
   }
   const { properCase } = compileHttp1Options(http1);
   return {
+    ...(rpc === undefined ? {} : { rpc }),
     idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
     maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? cluster.get('maxRequestsPerConnection') ?? 0,
     maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ConfigError } from '../../base/errors.js';
 import type { CreateFileLog } from '../../proxy/access-log/file-access-log.js';
 import { createRegexEngine, type RegexEngine } from '../../proxy/regex.js';
+import { type CodecSet, NO_CODECS } from '../codecs.js';
 import { nearest, type Problem } from '../config/problem.js';
 import type { SourceMap } from '../config/source-map.js';
 import type { Any } from '../config/types.js';
@@ -21,6 +22,8 @@ export interface CompileProblem extends Problem {
 export interface CompileOptions {
   /** Where the configuration stands in its text, for the line and column of problems. Without it they have an empty file and line 0. */
   readonly source?: SourceMap | undefined;
+  /** Protocols that the configuration may name. Default: none. */
+  readonly codecs?: CodecSet | undefined;
   /** Opens access logs. Without it nothing is logged: for validation. */
   readonly createFileLog?: CreateFileLog;
   /** 0 <= r < 1. Default `Math.random`. */
@@ -34,6 +37,7 @@ export class CompileContext {
   readonly createFileLog: CreateFileLog;
   readonly random: () => number;
   readonly readFile: (path: string) => Uint8Array;
+  readonly codecs: CodecSet;
   readonly regex: RegexEngine = createRegexEngine();
   readonly problems: CompileProblem[] = [];
   /** Names of all clusters of the configuration. */
@@ -44,7 +48,8 @@ export class CompileContext {
 
   readonly #source: SourceMap | undefined;
 
-  constructor({ createFileLog, random, readFile, source }: CompileOptions) {
+  constructor({ createFileLog, random, readFile, source, codecs }: CompileOptions) {
+    this.codecs = codecs ?? NO_CODECS;
     this.#source = source;
     this.createFileLog = createFileLog ?? ((path) => ({ path, write() {}, reopen() {}, flush: async () => {}, close: async () => {} }));
     this.random = random ?? Math.random;

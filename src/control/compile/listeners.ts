@@ -8,6 +8,7 @@ import { compileAccessLogs } from './access-logs.js';
 import { compileAddress, compileSocketOptions } from './common.js';
 import { type CompileContext, type Fields, typeOf } from './context.js';
 import { compileHttpManager } from './http-manager.js';
+import { compileRpcProxy, RPC_PROXY } from './rpc-proxy.js';
 import { runtimeBound } from './server-part.js';
 
 const LISTENER = 'envoy.config.listener.v3';
@@ -215,10 +216,11 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
     if (type === CONNECTION_LIMIT) {
       const limit = compileConnectionLimit(chain.context.fields(any as v3.ConnectionLimit, path, CONNECTION_LIMIT));
       if (limit !== undefined) connectionLimits.push(limit);
-      if (index === filters.length - 1) fields.problem(undefined, `'${filterName}' cannot end the chain: http_connection_manager or tcp_proxy does`);
+      if (index === filters.length - 1)
+        fields.problem(undefined, `'${filterName}' cannot end the chain: http_connection_manager, rpc_proxy or tcp_proxy does`);
       return;
     }
-    if (type !== HCM && type !== TCP_PROXY) {
+    if (type !== HCM && type !== TCP_PROXY && type !== RPC_PROXY) {
       fields.problem(
         any === undefined ? undefined : 'typedConfig',
         `network filter '${type === '' ? filterName : type}' is not supported`,
@@ -230,7 +232,9 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
     filter =
       type === HCM
         ? compileHttpManager(chain.context.fields(any as v3.HttpConnectionManager, path, HCM))
-        : compileTcpProxy(chain.context.fields(any as v3.TcpProxy, path, TCP_PROXY));
+        : type === RPC_PROXY
+          ? compileRpcProxy(chain.context.fields(any as v3.RpcProxy, path, RPC_PROXY))
+          : compileTcpProxy(chain.context.fields(any as v3.TcpProxy, path, TCP_PROXY));
   });
   if (filters.length === 0) chain.problem('filters', 'there is no filter: connections would be closed at once', 'MISSING_FIELD');
   return filter === undefined ? undefined : { name, filter, connectionLimits };

@@ -1,4 +1,4 @@
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import { compileHeaderMatch } from '../../proxy/route/matchers.js';
 import { RETRY_ON, type RetryPolicy } from '../../proxy/runtime.js';
 import { nearest } from '../config/problem.js';
@@ -79,7 +79,7 @@ function compileAskedBackoff(policy: Fields<v3.RetryPolicy>): RetryPolicy['asked
   };
 }
 /** True where one of the headers matches; undefined where none is named. */
-function anyHeader(policy: Fields<v3.RetryPolicy>, name: 'retriableHeaders' | 'retriableRequestHeaders'): ((head: Head) => boolean) | undefined {
+function anyHeader(policy: Fields<v3.RetryPolicy>, name: 'retriableHeaders' | 'retriableRequestHeaders'): ((head: HeadView) => boolean) | undefined {
   const tests = policy.list(name, 'envoy.config.route.v3.HeaderMatcher').flatMap((matcher) => {
     const match = compileHeaderMatcher(matcher);
     return match === undefined ? [] : [compileHeaderMatch(match)];

@@ -1,4 +1,4 @@
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import { compileHeaderMatch, compileQueryMatch, headerValue } from '../../proxy/route/matchers.js';
 import { type MatchedPath, redirectLocation, rewritePrefix, rewriteRegex } from '../../proxy/route/rewrite.js';
 import { createRouteTable, type PathMatch, type RouteEntry, type VirtualHostEntry } from '../../proxy/route/route-table.js';
@@ -114,7 +114,7 @@ function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undef
   };
 }
 
-type Condition = (head: Head, request: RouteInput) => boolean;
+type Condition = (head: HeadView, request: RouteInput) => boolean;
 function compileMatch(match: Fields<v3.RouteMatch>): { path: PathMatch; condition: Condition | undefined } | undefined {
   const { context } = match;
   const path = compilePath(match);
@@ -143,7 +143,7 @@ function compileMatch(match: Fields<v3.RouteMatch>): { path: PathMatch; conditio
   if (match.get('grpc') !== undefined) conditions.push((head) => /^application\/grpc(\+.*|;.*)?$/i.test(head.known('content-type') ?? ''));
   if (path === undefined) return undefined;
   const [first, ...others] = conditions;
-  const condition = others.length === 0 ? first : (head: Head, request: RouteInput) => conditions.every((holds) => holds(head, request));
+  const condition = others.length === 0 ? first : (head: HeadView, request: RouteInput) => conditions.every((holds) => holds(head, request));
   return { path, condition };
 }
 function compilePath(match: Fields<v3.RouteMatch>): PathMatch | undefined {
@@ -287,7 +287,7 @@ function compileClusters(action: Fields<v3.RouteAction>, scope: Scope): ForwardA
   }
   const entries = weighted
     .list('clusters', `${ROUTE}.WeightedCluster.ClusterWeight`)
-    .map((entry): Weighted<(head: Head) => ClusterChoice | undefined> => {
+    .map((entry): Weighted<(head: HeadView) => ClusterChoice | undefined> => {
       const level = compileLevel(entry);
       const rewriteHost = entry.get('hostRewriteLiteral');
       const extra = {
@@ -311,7 +311,7 @@ function compileClusters(action: Fields<v3.RouteAction>, scope: Scope): ForwardA
 }
 const withExtra = (choice: ClusterChoice | undefined, extra: Omit<ClusterChoice, 'name'>) =>
   choice === undefined ? undefined : { ...choice, ...extra };
-function clusterFromHeader(header: string): (head: Head) => ClusterChoice | undefined {
+function clusterFromHeader(header: string): (head: HeadView) => ClusterChoice | undefined {
   const valueOf = headerValue(header.toLowerCase());
   return (head) => {
     const name = valueOf(head, undefined);

@@ -1773,3 +1773,39 @@ export interface AutoHttpConfig {
   readonly http3ProtocolOptions?: Message;
   readonly alternateProtocolsCacheOptions?: Message;
 }
+
+// ---- our own -------------------------------------------------------------------------------------------------------------------------------------
+
+/** `sluice.extensions.filters.network.rpc_proxy.v1.RpcProxy`. */
+export interface RpcProxy {
+  readonly statPrefix?: string;
+  readonly downstreamProtocols?: readonly CodecReference[];
+  readonly routeConfig?: RouteConfiguration;
+  readonly idleTimeout?: DurationMs;
+  readonly maxFrameBytes?: number;
+  readonly detectionTimeout?: DurationMs;
+  readonly fallbackForUnknownProtocol?: string;
+  readonly accessLog?: readonly AccessLog[];
+}
+
+/** `sluice.extensions.filters.network.rpc_proxy.v1.CodecReference`. */
+export interface CodecReference {
+  readonly name?: string;
+  readonly path?: string;
+  readonly package?: string;
+}
+
+/** `sluice.extensions.upstreams.rpc.v1.RpcProtocolOptions`. */
+export interface RpcProtocolOptions {
+  readonly connectionsPerHost?: number;
+  readonly maxRequestsInFlight?: number;
+  readonly heartbeat?: RpcHeartbeat;
+  readonly maxFrameBytes?: number;
+}
+
+/** `sluice.extensions.upstreams.rpc.v1.RpcProtocolOptions.Heartbeat`. */
+export interface RpcHeartbeat {
+  readonly interval?: DurationMs;
+  readonly timeout?: DurationMs;
+  readonly failures?: number;
+}

@@ -1,5 +1,5 @@
 import type { Address } from '../../network/engine.js';
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import type { LogFile } from './file-access-log.js';
 import type { LogFilter } from './filters.js';
 import type { Formatter } from './formatter.js';
@@ -18,8 +18,8 @@ export interface LogRecord {
   lastUpstreamByte: number;
   firstDownstreamByte: number;
   end: number;
-  requestHead: Head | undefined;
-  responseHead: Head | undefined;
+  requestHead: HeadView | undefined;
+  responseHead: HeadView | undefined;
   method: string;
   /** Path with query as received and as forwarded. */
   originalPath: string;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ConfigError } from '../../base/errors.js';
 import type { Address } from '../../network/engine.js';
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import { addressText } from '../cluster/host.js';
 import type { LogRecord } from './access-log.js';
 import { formatFlags, formatFlagsLong } from './response-flags.js';
@@ -339,7 +339,7 @@ const RECORD_HEADERS: ReadonlySet<string> = new Set([
   'x-envoy-upstream-service-time',
 ]);
 
-const fromHead = (head: Head | undefined, name: string) => head?.get(name);
+const fromHead = (head: HeadView | undefined, name: string) => head?.get(name);
 const orNone = (text: string) => (text === '' ? undefined : text);
 function requestHeader(name: string): (record: LogRecord) => string | undefined {
   switch (name) {

@@ -26,6 +26,8 @@ export class ClusterStats {
   readonly cxIdleTimeout: Counter;
   readonly cxMaxDurationReached: Counter;
   readonly cxMaxRequests: Counter;
+  /** Of RPC connections: heartbeats that were not answered in time. */
+  readonly cxHeartbeatMissed: Counter;
   readonly cxNoneHealthy: Counter;
   readonly cxProtocolError: Counter;
   readonly cxRxBytesTotal: Counter;
@@ -54,6 +56,8 @@ export class ClusterStats {
   readonly rqRetrySuccess: Counter;
   readonly rqRetryOverflow: Counter;
   readonly rqCompleted: Counter;
+  /** Of RPC connections: answers whose request had been given up. */
+  readonly rqLateResponse: Counter;
   readonly rqTime: Histogram;
   readonly flowControlPausedReading: Counter;
   readonly flowControlResumedReading: Counter;
@@ -115,6 +119,7 @@ export class ClusterStats {
     this.cxIdleTimeout = counter('upstream_cx_idle_timeout');
     this.cxMaxDurationReached = counter('upstream_cx_max_duration_reached');
     this.cxMaxRequests = counter('upstream_cx_max_requests');
+    this.cxHeartbeatMissed = counter('upstream_cx_heartbeat_missed');
     this.cxNoneHealthy = counter('upstream_cx_none_healthy');
     this.cxProtocolError = counter('upstream_cx_protocol_error');
     this.cxRxBytesTotal = counter('upstream_cx_rx_bytes_total');
@@ -142,6 +147,7 @@ export class ClusterStats {
     this.rqRetrySuccess = counter('upstream_rq_retry_success');
     this.rqRetryOverflow = counter('upstream_rq_retry_overflow');
     this.rqCompleted = counter('upstream_rq_completed');
+    this.rqLateResponse = counter('upstream_rq_late_response');
     this.rqTime = histogram('upstream_rq_time');
     this.flowControlPausedReading = counter('upstream_flow_control_paused_reading_total');
     this.flowControlResumedReading = counter('upstream_flow_control_resumed_reading_total');

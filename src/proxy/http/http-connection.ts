@@ -86,7 +86,8 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
 
   // whether it moves
   readonly #stream = new QuietWatch();
-  readonly #try = new QuietWatch();
+  /** Made where a route bounds the silence of an attempt. */
+  #try: QuietWatch | undefined = undefined;
 
   constructor(context: ProxyContext, home: ConnectionHome, manager: HttpManager, handle: number) {
     this.#context = context;
@@ -611,6 +612,8 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
       this.#tried ??= [];
       this.#tried.push(this.#exchange.upstreamHost);
     }
+    // What the attempt before has brought is nobody's any more.
+    this.#exchange.firstUpstreamByte = -1;
     this.#phase = PHASE.BACKOFF;
     this.#deadlines.retry = now + (askedMs ?? this.#exchange.retry.next(Math.random()));
     this.#deadlines.arm(this.#deadlines.retry);
@@ -864,13 +867,14 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
     this.#context.engine.close(this.handle, 'flush');
   }
   #watchAttempt(idleMs: number, now: number): void {
+    this.#try ??= new QuietWatch();
     this.#deadlines.attemptIdle = this.#try.begin(now, idleMs);
     this.#deadlines.arm(this.#deadlines.attemptIdle);
   }
   #checkAttempt(now: number): void {
     const { upstream, cluster } = this.#exchange;
     this.#deadlines.attemptIdle = NEVER;
-    if (upstream === undefined || this.#phase === PHASE.TUNNEL) return;
+    if (upstream === undefined || this.#try === undefined || this.#phase === PHASE.TUNNEL) return;
     this.#deadlines.attemptIdle = this.#try.look(bytesOf(this.#context.engine, upstream.handle), now);
     if (this.#deadlines.attemptIdle !== NEVER) return;
     cluster?.stats.rqPerTryIdleTimeout.inc();

@@ -1,5 +1,6 @@
 import type { Counter, Histogram } from '../../base/stats.js';
 import type { Address, CloseReason, ConnectionHandler, ConnectionInfo, Listener, Profile } from '../../network/engine.js';
+import type { Codec } from '../../protocol/codec.js';
 import type { TimerOwner } from '../../stream/timers.js';
 import { RESPONSE_FLAG } from '../access-log/response-flags.js';
 import type { ProxyContext } from '../context.js';
@@ -7,6 +8,9 @@ import { DrainSequence, type DrainStrategy } from '../drain-sequence.js';
 import { type ConnectionHome, HttpConnection } from '../http/http-connection.js';
 import { HttpManager } from '../http/http-manager.js';
 import { emptyRecord } from '../http/log-record.js';
+import { RpcConnection, type RpcHome } from '../rpc/rpc-connection.js';
+import { type DetectionHome, RpcDetection } from '../rpc/rpc-detection.js';
+import { RpcManager } from '../rpc/rpc-manager.js';
 import type { ChainInput, FilterChain, ListenerConfig } from '../runtime.js';
 import { TcpConnection, type TcpHome, TcpManager } from '../tcp-proxy.js';
 import type { ConnectionCount } from './connection-count.js';
@@ -15,9 +19,9 @@ import { readHttpHello } from './http-hello.js';
 import { type ClientHello, MAX_CLIENT_HELLO_BYTES, readClientHello } from './tls-hello.js';
 
 /** What a filter chain is at work. */
-export type ChainRuntime = HttpManager | TcpManager;
+export type ChainRuntime = HttpManager | TcpManager | RpcManager;
 /** A connection that a listener has handed on. */
-export type DownstreamConnection = HttpConnection | TcpConnection;
+export type DownstreamConnection = HttpConnection | TcpConnection | RpcConnection;
 
 /** Statistics of a listener, `listener.<address>.` (Envoy, "Listener: statistics"). */
 class ListenerStats {
@@ -80,7 +84,7 @@ const NO_LIMITS: readonly ConnectionLimit[] = [];
 export type FindListener = (address: Address) => ActiveListener | undefined;
 
 /** A listener at work: its sockets, its connections, and the configuration that new connections and next requests get. */
-export class ActiveListener implements ConnectionHome, TcpHome {
+export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, DetectionHome {
   readonly name: string;
   readonly #context: ProxyContext;
   readonly #find: FindListener;
@@ -88,6 +92,7 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   readonly #inspectProfile: Profile;
   readonly #connections = new Set<DownstreamConnection>();
   readonly #inspections = new Set<Inspection>();
+  readonly #detections = new Map<RpcDetection, readonly ConnectionLimit[]>();
   #config: ListenerConfig;
   #chains: Map<FilterChain, ChainRuntime>;
   /** Limits of chains that have some, and of the connections that count towards them. */
@@ -129,7 +134,7 @@ export class ActiveListener implements ConnectionHome, TcpHome {
     return this.#sockets.map((socket) => socket.address);
   }
   get connectionCount(): number {
-    return this.#connections.size + this.#inspections.size;
+    return this.#connections.size + this.#inspections.size + this.#detections.size;
   }
 
   /** Opens the sockets; all or none. Throws ListenError or ConfigError. */
@@ -185,8 +190,8 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   /** Tells every connection that its present request is its last; idle ones are closed. */
   drain(): void {
     this.#draining = true;
-    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain();
-    for (const inspection of [...this.#inspections]) this.#context.engine.close(inspection.handle, 'now');
+    for (const connection of [...this.#connections]) if (!(connection instanceof TcpConnection)) connection.drain();
+    for (const { handle } of [...this.#inspections, ...this.#detections.keys()]) this.#context.engine.close(handle, 'now');
   }
   /** Calls back once no connection is left. */
   whenEmpty(callback: () => void): void {
@@ -196,14 +201,22 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   /** Closes what is still there. */
   closeConnections(): void {
     for (const connection of [...this.#connections]) this.#context.engine.close(connection.handle, 'now');
-    for (const inspection of [...this.#inspections]) this.#context.engine.close(inspection.handle, 'now');
+    for (const { handle } of [...this.#inspections, ...this.#detections.keys()]) this.#context.engine.close(handle, 'now');
   }
 
+  rpcManagerOf(connection: RpcConnection): RpcManager | undefined {
+    const runtime = this.#currentRuntime(connection);
+    return runtime instanceof RpcManager && runtime.config.codecs.includes(connection.codec) ? runtime : undefined;
+  }
   managerOf(connection: HttpConnection): HttpManager | undefined {
+    const runtime = this.#currentRuntime(connection);
+    return runtime instanceof HttpManager ? runtime : undefined;
+  }
+  /** What a connection would get now. */
+  #currentRuntime(connection: { readonly handle: number; readonly chainName: string }): ChainRuntime | undefined {
     const named = this.#config.chains.filter((chain) => chain.name !== '' && chain.name === connection.chainName);
     const chain = named.length === 1 ? named[0] : this.#config.matchChain(new LazyChainInput(this.#context, connection.handle));
-    const runtime = chain === undefined ? undefined : this.#runtimeOf(chain);
-    return runtime instanceof HttpManager ? runtime : undefined;
+    return chain === undefined ? undefined : this.#runtimeOf(chain);
   }
   closed(connection: DownstreamConnection, lengthMs: number): void {
     this.#connections.delete(connection);
@@ -227,7 +240,8 @@ export class ActiveListener implements ConnectionHome, TcpHome {
   }
   #makeChain(config: ListenerConfig, chain: FilterChain): ChainRuntime {
     const { filter } = chain;
-    return filter.kind === 'http' ? new HttpManager(this.#context, config, chain, filter) : new TcpManager(this.#context, config, chain, filter);
+    if (filter.kind === 'http') return new HttpManager(this.#context, config, chain, filter);
+    return filter.kind === 'rpc' ? new RpcManager(this.#context, config, chain, filter) : new TcpManager(this.#context, config, chain, filter);
   }
   /** The runtime of a chain; a default chain need not be listed among the others. */
   #runtimeOf(chain: FilterChain): ChainRuntime {
@@ -283,6 +297,7 @@ export class ActiveListener implements ConnectionHome, TcpHome {
       this.#countClosed(0);
       return undefined;
     }
+    if (runtime instanceof RpcManager) return this.#openRpc(connection, runtime, limits);
     engine.adopt(connection, runtime.profile);
     if (runtime instanceof HttpManager) {
       const made = new HttpConnection(this.#context, this, runtime, connection);
@@ -296,6 +311,51 @@ export class ActiveListener implements ConnectionHome, TcpHome {
     if (limits.length > 0) this.#limited.set(made, limits);
     made.start();
     return made;
+  }
+
+  #openRpc(connection: number, manager: RpcManager, limits: readonly ConnectionLimit[]): ConnectionHandler {
+    const { codecs } = manager.config;
+    // One that never speaks first, and whose bytes are not looked at, is told from others only by its listener.
+    if (codecs.length === 1 && manager.fallback === undefined) return this.#adoptRpc(connection, manager, codecs[0], limits);
+    const detection = new RpcDetection(this, manager, connection);
+    this.#detections.set(detection, limits);
+    return detection;
+  }
+  #adoptRpc(connection: number, manager: RpcManager, codec: Codec, limits: readonly ConnectionLimit[]): RpcConnection {
+    this.#context.engine.adopt(connection, manager.profileOf(codec));
+    const made = new RpcConnection(this, manager, codec, connection);
+    this.#connections.add(made);
+    if (limits.length > 0) this.#limited.set(made, limits);
+    if (this.#draining) made.drain();
+    return made;
+  }
+  detected(detection: RpcDetection, codec: Codec | undefined): void {
+    const { engine } = this.#context;
+    const { manager, handle } = detection;
+    const limits = this.#detections.get(detection) ?? NO_LIMITS;
+    if (codec === undefined && manager.fallback === undefined) {
+      this.detectionEnded(detection);
+      engine.close(handle, 'now');
+      return;
+    }
+    this.#detections.delete(detection);
+    if (codec !== undefined) {
+      engine.setHandler(handle, this.#adoptRpc(handle, manager, codec, limits));
+      return;
+    }
+    const fallback = manager.fallback as TcpManager;
+    engine.adopt(handle, fallback.profile);
+    const made = new TcpConnection(this.#context, this, fallback, handle);
+    this.#connections.add(made);
+    if (limits.length > 0) this.#limited.set(made, limits);
+    engine.setHandler(handle, made);
+    made.start();
+  }
+  detectionEnded(detection: RpcDetection): void {
+    for (const limit of this.#detections.get(detection) ?? NO_LIMITS) limit.give();
+    this.#detections.delete(detection);
+    this.#countClosed(0);
+    this.#checkEmpty();
   }
 
   /** From an inspection: what the connection is has been found out (or its time is over). */

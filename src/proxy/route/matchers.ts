@@ -1,4 +1,4 @@
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import type { SafeRegex } from '../regex.js';
 import type { RouteInput } from '../runtime.js';
 
@@ -38,10 +38,10 @@ export interface HeaderMatch {
   readonly missingAsEmpty: boolean;
 }
 /** A compiled test of a head. `request` knows what routing has worked out (normalised path, host); undefined outside of routing. */
-export type HeadTest = (head: Head, request: RouteInput | undefined) => boolean;
+export type HeadTest = (head: HeadView, request: RouteInput | undefined) => boolean;
 
 /** Values of a header, several joined with `,`; of a pseudo header what HTTP/2 would carry; undefined where there is none. */
-export function headerValue(name: string): (head: Head, request: RouteInput | undefined) => string | undefined {
+export function headerValue(name: string): (head: HeadView, request: RouteInput | undefined) => string | undefined {
   switch (name) {
     case ':method':
       return (head) => head.method;

@@ -1,4 +1,4 @@
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import type { SafeRegex } from '../regex.js';
 import type { Route, RouteInput, RouteTable } from '../runtime.js';
 import { lowerAscii } from './matchers.js';
@@ -14,7 +14,7 @@ export type PathMatch =
 export interface RouteEntry {
   readonly path: PathMatch;
   /** Headers, query, runtime fraction, ...; undefined: nothing else is asked for. */
-  readonly condition: ((head: Head, request: RouteInput) => boolean) | undefined;
+  readonly condition: ((head: HeadView, request: RouteInput) => boolean) | undefined;
   readonly route: Route;
 }
 /** A virtual host as configured. */
@@ -143,7 +143,7 @@ class VirtualHost {
     });
   }
 
-  match(head: Head, request: RouteInput): Route | undefined {
+  match(head: HeadView, request: RouteInput): Route | undefined {
     const { path } = request;
     const query = path.indexOf('?');
     const end = query < 0 ? path.length : query;
@@ -162,7 +162,7 @@ class VirtualHost {
     }
     return undefined;
   }
-  #accepts(index: number, head: Head, request: RouteInput): boolean {
+  #accepts(index: number, head: HeadView, request: RouteInput): boolean {
     const { condition } = this.#routes[index];
     return condition === undefined || condition(head, request);
   }

@@ -1,22 +1,26 @@
 import type { CloseReason, ConnectOptions, Engine } from '../../network/engine.js';
+import type { Codec } from '../../protocol/codec.js';
 import type { Framing } from '../../protocol/framing.js';
 import { Http1Pool, type PoolOwner } from '../../stream/http1-pool.js';
+import { RpcPool, type RpcPoolOwner } from '../../stream/rpc/rpc-pool.js';
+import type { TimerWheel } from '../../stream/timers.js';
 import type { CircuitBreakers } from '../cluster/circuit-breaker.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Host } from '../cluster/host.js';
-import type { ClusterConfig, ForwardAction } from '../runtime.js';
+import type { ClusterConfig, ForwardAction, RpcOptions } from '../runtime.js';
 import type { Profiles } from './profiles.js';
 
 /** What pools are made with. */
 export interface PoolContext {
   readonly engine: Engine;
   readonly profiles: Profiles;
+  readonly wheel: TimerWheel;
   /** The framing of request/response connections. */
   readonly framing: Framing;
 }
 
 /** Circuit breakers and statistics of one host's pool at one priority. */
-class HostAccount implements PoolOwner {
+class HostAccount implements PoolOwner, RpcPoolOwner {
   readonly #cluster: Cluster;
   readonly #host: Host;
   readonly #breakers: CircuitBreakers;
@@ -85,15 +89,25 @@ class HostAccount implements PoolOwner {
   protocolError(): void {
     this.#cluster.stats.cxProtocolError.inc();
   }
+  lateResponse(): void {
+    this.#cluster.stats.rqLateResponse.inc();
+  }
+  goAway(): void {
+    this.#cluster.stats.cxCloseNotify.inc();
+  }
+  heartbeatMissed(): void {
+    this.#cluster.stats.cxHeartbeatMissed.inc();
+  }
 }
 
-/** Pools of one host: one for each priority, since their circuit breakers differ. Kept in `Host.pool`. */
+/** Pools of one host: one for each priority, since their circuit breakers differ, and for each codec. Kept in `Host.pool`. */
 export class HostPools {
   readonly #context: PoolContext;
   readonly #cluster: Cluster;
   readonly #host: Host;
   #default: Http1Pool | undefined = undefined;
   #high: Http1Pool | undefined = undefined;
+  readonly #rpc = new Map<string, RpcPool>();
 
   constructor(context: PoolContext, cluster: Cluster, host: Host) {
     this.#context = context;
@@ -108,13 +122,54 @@ export class HostPools {
     this.#default ??= this.#make('DEFAULT');
     return this.#default;
   }
+  /** The pool for the requests of a codec. */
+  rpc(codec: Codec, priority: ForwardAction['priority']): RpcPool {
+    const key = priority === 'HIGH' ? `${codec.name} high` : codec.name;
+    let pool = this.#rpc.get(key);
+    if (pool === undefined) {
+      pool = this.#makeRpc(codec, priority);
+      this.#rpc.set(key, pool);
+    }
+    return pool;
+  }
+  /** A downstream connection is gone, and the upstream connections that belong to it alone. */
+  unbind(from: number): void {
+    for (const pool of this.#rpc.values()) pool.unbind(from);
+  }
   drain(): void {
     this.#default?.drain();
     this.#high?.drain();
+    for (const pool of this.#rpc.values()) pool.drain();
   }
   destroy(): void {
     this.#default?.destroy();
     this.#high?.destroy();
+    for (const pool of this.#rpc.values()) pool.destroy();
+  }
+  #makeRpc(codec: Codec, priority: ForwardAction['priority']): RpcPool {
+    const { config, stats } = this.#cluster;
+    const { engine, wheel, profiles } = this.#context;
+    const { connections, maxInFlight, heartbeat, maxFrameBytes } = config.rpc ?? DEFAULT_RPC_OPTIONS;
+    const beats = heartbeat.intervalMs > 0 && codec.heartbeat !== undefined;
+    const profile = profiles.get({
+      framing: codec,
+      side: 'upstream',
+      bufferLimitBytes: config.bufferLimitBytes,
+      idleTimeoutMs: beats ? heartbeat.intervalMs : config.idleTimeoutMs,
+      ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
+      wire: { received: stats.cxRxBytesTotal, sent: stats.cxTxBytesTotal },
+    });
+    const pool = new RpcPool(engine, wheel, new HostAccount(this.#cluster, this.#host, this.#cluster.breakers[priority]), {
+      codec,
+      connect: connectOptions(config, this.#host, profile),
+      connections,
+      maxInFlight,
+      heartbeat: beats ? heartbeat : { ...heartbeat, intervalMs: 0 },
+      idleTimeoutMs: config.idleTimeoutMs,
+      maxRequestsPerConnection: config.maxRequestsPerConnection,
+    });
+    if (this.#host.removed) pool.drain();
+    return pool;
   }
 
   #make(priority: ForwardAction['priority']): Http1Pool {
@@ -130,14 +185,26 @@ export class HostPools {
   }
 }
 
-/** The pool for a request to `host`; made where it is the first. */
-export function poolOf(context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority']): Http1Pool {
+/** The pool for an HTTP request to `host`; made where it is the first. */
+export const poolOf = (context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority']): Http1Pool =>
+  poolsOf(context, cluster, host).get(priority);
+
+/** All pools of a host. */
+export function poolsOf(context: PoolContext, cluster: Cluster, host: Host): HostPools {
   const pools = host.pool;
-  if (pools instanceof HostPools) return pools.get(priority);
+  if (pools instanceof HostPools) return pools;
   const made = new HostPools(context, cluster, host);
   host.pool = made;
-  return made.get(priority);
+  return made;
 }
+
+/** How a cluster's hosts are spoken to in the protocol of a codec, where nothing is configured. */
+export const DEFAULT_RPC_OPTIONS: RpcOptions = {
+  connections: 1,
+  maxInFlight: 65_536,
+  heartbeat: { intervalMs: 15_000, timeoutMs: 1000, failures: 3 },
+  maxFrameBytes: undefined,
+};
 
 /** How to connect to a host of a cluster. */
 export const connectOptions = (config: ClusterConfig, host: Host, profile: number): ConnectOptions => ({

@@ -1,4 +1,4 @@
-import type { Head } from '../../protocol/head.js';
+import type { HeadView } from '../../protocol/head.js';
 import { RETRY_ON, type RetryPolicy } from '../runtime.js';
 
 /** Bits of `x-envoy-retry-on`; unknown words are ignored (Envoy, "Router: HTTP headers"). */
@@ -34,7 +34,7 @@ export class RetryState {
   #headerNames: readonly string[] | undefined = undefined;
 
   /** Begins a request. `trusted`: its `x-envoy-*` headers count. */
-  begin(policy: RetryPolicy | undefined, head: Head, trusted: boolean): void {
+  begin(policy: RetryPolicy | undefined, head: HeadView, trusted: boolean): void {
     this.made = 0;
     this.#policy = policy;
     this.#headerNames = undefined;
@@ -55,7 +55,7 @@ export class RetryState {
   }
 
   /** True where a response with this head is not what the client should see, as long as there are retries left. */
-  wantsOther(status: number, head: Head): boolean {
+  wantsOther(status: number, head: HeadView): boolean {
     const { on } = this;
     if (on === 0) return false;
     if (head.indexOf('x-envoy-ratelimited') >= 0) return (on & RETRY_ON.ENVOY_RATELIMITED) !== 0;
@@ -83,7 +83,7 @@ export class RetryState {
     return random * limit;
   }
   /** The same where the response itself says how long (`rate_limited_retry_back_off`): never earlier, up to half as long again. Undefined: it does not say. */
-  nextAsked(head: Head, nowS: number, random: number): number | undefined {
+  nextAsked(head: HeadView, nowS: number, random: number): number | undefined {
     const askedMs = this.#policy?.askedBackoffMs?.(head, nowS);
     if (askedMs === undefined) return undefined;
     this.made++;
@@ -103,7 +103,7 @@ export class RetryState {
     return this.#policy?.avoidPreviousHosts === true;
   }
 
-  #readHeaders(head: Head): void {
+  #readHeaders(head: HeadView): void {
     const perTry = head.known('x-envoy-upstream-rq-per-try-timeout-ms');
     if (perTry !== undefined) this.perTryTimeoutMs = wholeNumber(perTry) ?? this.perTryTimeoutMs;
     const on = head.known('x-envoy-retry-on');

@@ -1,0 +1,83 @@
+import type { Codec, Side } from '../protocol/codec.js';
+import type { Frame } from '../protocol/frame.js';
+import { FrameReader } from './frame-reader.js';
+
+const MIN_STORE_BYTES = 4096;
+
+/**
+ * The frames of one connection whose bytes come to JavaScript as they arrive (native engine, scripted codecs): keeps what is not a whole frame yet,
+ * and stops between two frames while somebody holds the connection.
+ */
+export class ScriptedFrames {
+  readonly reader: FrameReader;
+  readonly side: Side;
+  /** No frame is handed out while true: paused by the owner, or the other side's output is above its watermark. */
+  held = false;
+  /** `reader.frame` is good: its `onFrame` is running. */
+  inFrame = false;
+  /** Connections that are held until this one's output has shrunk. */
+  readonly waiters: number[] = [];
+  #store: Buffer | undefined;
+  #start = 0;
+  #end = 0;
+
+  constructor(codec: Codec, side: Side, maxFrameBytes: number | undefined) {
+    this.side = side;
+    this.reader = new FrameReader(codec, side, maxFrameBytes);
+  }
+  /** Bytes of a frame that is not whole, or was not handed out yet. */
+  get kept(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Takes bytes that are good only now; hands out frames. Throws CodecError, and whatever `onFrame` throws. */
+  push(bytes: Uint8Array, onFrame: (frame: Frame) => void): void {
+    if (this.kept > 0 || this.held) {
+      this.#append(bytes);
+      this.run(onFrame);
+      return;
+    }
+    const taken = this.#read(bytes, 0, bytes.length, onFrame);
+    if (taken < bytes.length) this.#append(bytes.subarray(taken));
+  }
+  /** Hands out the frames that are kept. */
+  run(onFrame: (frame: Frame) => void): void {
+    const store = this.#store;
+    if (store === undefined || this.held) return;
+    this.#start = this.#read(store, this.#start, this.#end, onFrame);
+    if (this.#start === this.#end) {
+      this.#store = undefined;
+      this.#start = this.#end = 0;
+    }
+  }
+
+  #read(bytes: Uint8Array, from: number, end: number, onFrame: (frame: Frame) => void): number {
+    const { reader } = this;
+    let start = from;
+    while (!this.held) {
+      const frameBytes = reader.next(bytes, start, end);
+      if (frameBytes === 0) break;
+      this.inFrame = true;
+      try {
+        onFrame(reader.frame);
+      } finally {
+        this.inFrame = false;
+      }
+      start += frameBytes;
+    }
+    return start;
+  }
+  #append(bytes: Uint8Array): void {
+    const { kept } = this;
+    if (this.#store === undefined || this.#end + bytes.length > this.#store.length) {
+      // Twice the size each time, so that a frame that comes byte by byte is not copied once per byte.
+      const store = Buffer.allocUnsafeSlow(Math.max(2 * (kept + bytes.length), MIN_STORE_BYTES));
+      if (this.#store !== undefined) this.#store.copy(store, 0, this.#start, this.#end);
+      this.#store = store;
+      this.#start = 0;
+      this.#end = kept;
+    }
+    this.#store.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+}

@@ -1,0 +1,151 @@
+import type { CloseReason, ConnectionHandler, ConnectionInfo, FramingFault } from '../../network/engine.js';
+import type { Codec } from '../../protocol/codec.js';
+import type { Frame } from '../../protocol/frame.js';
+import { KIND_NUMBER } from '../../protocol/frame-layout.js';
+import { FRAME_KIND } from '../../protocol/frame-table.js';
+import type { HostPools } from '../router/host-pools.js';
+import type { RpcManager } from './rpc-manager.js';
+import type { RpcRequest } from './rpc-request.js';
+
+/** The listener that a connection came from. */
+export interface RpcHome {
+  /** Changes whenever the configuration of the listener does. */
+  readonly generation: number;
+  rpcManagerOf(connection: RpcConnection): RpcManager | undefined;
+  closed(connection: RpcConnection, lengthMs: number): void;
+}
+
+/** One downstream connection of an RPC protocol, and the requests that are in flight on it. */
+export class RpcConnection implements ConnectionHandler {
+  readonly handle: number;
+  readonly codec: Codec;
+  readonly #home: RpcHome;
+  readonly #startedAt: number;
+  readonly #requests = new Set<RpcRequest>();
+  /** Hosts to which a `bound` codec has connections of this one's own. */
+  readonly #bound = new Set<HostPools>();
+  #manager: RpcManager;
+  #generation: number;
+  #info: ConnectionInfo | undefined = undefined;
+  #number = 0;
+  #isLeaving = false;
+  #closed = false;
+
+  constructor(home: RpcHome, manager: RpcManager, codec: Codec, handle: number) {
+    this.#home = home;
+    this.#manager = manager;
+    this.#generation = home.generation;
+    this.codec = codec;
+    this.handle = handle;
+    this.#startedAt = manager.context.now;
+    manager.stats.cxTotal.inc();
+    manager.stats.cxActive.inc();
+  }
+
+  /** Addresses of the connection; asked of the engine once. */
+  get info(): ConnectionInfo | undefined {
+    this.#info ??= this.#manager.context.engine.info(this.handle);
+    return this.#info;
+  }
+  get number(): number {
+    if (this.#number === 0) this.#number = this.#manager.context.nextConnectionId++;
+    return this.#number;
+  }
+  get chainName(): string {
+    return this.#manager.chainName;
+  }
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+  get isActive(): boolean {
+    return this.#requests.size > 0;
+  }
+
+  onFrame(_connection: number, frame: Frame): void {
+    const manager = this.#manager;
+    const { engine } = manager.context;
+    let { kind } = frame;
+    if (kind === FRAME_KIND.EVENT || kind === FRAME_KIND.UNKNOWN) kind = KIND_NUMBER[this.codec.classify?.(frame, 'downstream') ?? 'unknown'];
+    switch (kind) {
+      case FRAME_KIND.REQUEST:
+      case FRAME_KIND.ONEWAY: {
+        if (this.#home.generation !== this.#generation) this.#takeNewConfiguration();
+        const request = this.#manager.takeRequest();
+        if (kind === FRAME_KIND.REQUEST) this.#requests.add(request);
+        request.begin(this, frame, kind === FRAME_KIND.ONEWAY);
+        return;
+      }
+      case FRAME_KIND.HEARTBEAT: {
+        manager.stats.rqHeartbeat.inc();
+        const ack = this.codec.heartbeatAck?.(frame);
+        if (ack !== undefined) engine.write(this.handle, ack);
+        return;
+      }
+      case FRAME_KIND.HEARTBEAT_ACK:
+      case FRAME_KIND.GO_AWAY:
+      case FRAME_KIND.EVENT:
+        // A client that goes away sends no further request; those in flight are answered still.
+        return;
+      default:
+        this.#broken();
+    }
+  }
+  onFault(_connection: number, _fault: FramingFault): void {
+    this.#broken();
+  }
+  onTimeout(): void {
+    if (this.isActive) return;
+    this.#manager.stats.cxIdleTimeout.inc();
+    this.#manager.context.engine.close(this.handle, 'flush');
+  }
+  onClosed(_connection: number, _reason: CloseReason): void {
+    this.#closed = true;
+    const { stats, context } = this.#manager;
+    for (const request of [...this.#requests]) request.cancel();
+    for (const pools of this.#bound) pools.unbind(this.handle);
+    const lengthMs = Math.max(0, context.now - this.#startedAt);
+    stats.cxActive.dec();
+    stats.cxDestroy.inc();
+    stats.cxLengthMs.record(lengthMs);
+    this.#home.closed(this, lengthMs);
+  }
+
+  /** A request is over. */
+  ended(request: RpcRequest): void {
+    this.#requests.delete(request);
+    if (this.#isLeaving && this.#requests.size === 0) this.#manager.context.engine.close(this.handle, 'flush');
+  }
+  /** Remembers where it has upstream connections of its own. */
+  bind(pools: HostPools): void {
+    this.#bound.add(pools);
+  }
+  /** No further request on this connection: the client is told where the protocol can say it, and it closes once nothing is in flight. */
+  drain(): void {
+    if (this.#isLeaving || this.#closed) return;
+    this.#isLeaving = true;
+    const { engine } = this.#manager.context;
+    const bytes = this.codec.goAway?.();
+    if (bytes !== undefined) engine.write(this.handle, bytes);
+    if (this.#requests.size === 0) engine.close(this.handle, 'flush');
+  }
+
+  /** Bytes that are no frame, or a frame that has no business here. */
+  #broken(): void {
+    this.#manager.stats.cxProtocolError.inc();
+    this.#manager.context.engine.close(this.handle, 'flush');
+  }
+  #takeNewConfiguration(): void {
+    const old = this.#manager;
+    this.#generation = this.#home.generation;
+    const manager = this.#home.rpcManagerOf(this);
+    if (manager === undefined) {
+      // Nothing there for it any more: this request is its last.
+      this.drain();
+      return;
+    }
+    this.#manager = manager;
+    if (manager.stats === old.stats) return;
+    old.stats.cxActive.dec();
+    manager.stats.cxActive.inc();
+  }
+}

@@ -1,0 +1,208 @@
+import type { CloseReason, ConnectionHandler, FramingFault } from '../../network/engine.js';
+import { isScripted, layoutOf } from '../../protocol/codec.js';
+import type { Frame } from '../../protocol/frame.js';
+import { KIND_NUMBER } from '../../protocol/frame-layout.js';
+import { FRAME_KIND } from '../../protocol/frame-table.js';
+import type { TimerOwner } from '../timers.js';
+import { PendingTable } from './pending-table.js';
+import type { RpcPool } from './rpc-pool.js';
+
+/** One request in flight, as its upstream connection sees it. */
+export interface RpcUser {
+  /** The id it came with, for protocols and pools that keep it. */
+  readonly idLow: number;
+  readonly idHigh: number;
+  /** The number under which it is on its connection; written by the connection. */
+  upstreamId: number;
+  /** A connection is there for the request that waited: send it, with `send` of the connection. Never called from inside `RpcPool.request`. */
+  onUpstreamReady(upstream: RpcUpstream): void;
+  /** The answer, good during the call. The request is not on the connection any more. */
+  onResponse(upstream: RpcUpstream, frame: Frame): void;
+  /** The connection could not be had, or is gone before the answer. */
+  onUpstreamLost(reason: CloseReason, errno: string, wasSent: boolean): void;
+}
+
+/** What pairs a heartbeat with its answer. */
+const HEARTBEAT = Symbol('heartbeat');
+/** State of an upstream connection. */
+export const UPSTREAM = { CONNECTING: 0, OPEN: 1, DRAINING: 2, CLOSED: 3 } as const;
+
+/**
+ * One upstream connection with requests in flight. A `multiplex` codec's are paired by ids given here; others in the order in which they were sent,
+ * with the ids they came with.
+ * ```
+ *   CONNECTING ──> OPEN ──> DRAINING (go-away, too old, host removed) ──> CLOSED, once nothing is in flight
+ * ```
+ */
+export class RpcUpstream implements ConnectionHandler, TimerOwner {
+  readonly pool: RpcPool;
+  handle = 0;
+  state: number = UPSTREAM.CONNECTING;
+  readonly startedAt: number;
+  /** Requests sent on it so far. */
+  requests = 0;
+  readonly #table: PendingTable<RpcUser | typeof HEARTBEAT> | undefined;
+  readonly #queue: RpcUser[] = [];
+  #timer = 0;
+  #missed = 0;
+
+  constructor(pool: RpcPool, now: number) {
+    this.pool = pool;
+    this.startedAt = now;
+    this.#table = pool.codec.pool === 'multiplex' ? new PendingTable(maxIdOf(pool)) : undefined;
+  }
+
+  /** Requests that wait for an answer. */
+  get inFlight(): number {
+    return this.#table === undefined ? this.#queue.length : this.#table.size;
+  }
+  get mayTake(): boolean {
+    return this.state === UPSTREAM.OPEN && this.inFlight < this.pool.maxInFlight;
+  }
+
+  /** Sends the frame whose `onFrame` runs on `from`. `user`: who gets the answer; undefined: nobody (one-way). False: the connection is gone. */
+  forward(user: RpcUser | undefined, from: number, frame: Frame): boolean {
+    this.requests++;
+    const { engine } = this.pool;
+    if (this.#table === undefined) {
+      if (!engine.sendFrame(from, this.handle, frame.idLow, frame.idHigh)) return false;
+      if (user !== undefined) this.#queue.push(user);
+      return true;
+    }
+    // A one-way request takes a number too, so that no other one has it.
+    const id = this.#table.add(user ?? HEARTBEAT);
+    const isSent = engine.sendFrame(from, this.handle, id, 0);
+    if (user === undefined || !isSent) this.#table.take(id);
+    if (isSent && user !== undefined) user.upstreamId = id;
+    return isSent;
+  }
+  /** The same with a frame that was kept: `encode` gives its bytes with an id. */
+  send(user: RpcUser | undefined, encode: (idLow: number, idHigh: number) => Uint8Array): boolean {
+    this.requests++;
+    const { engine } = this.pool;
+    if (this.state === UPSTREAM.CLOSED) return false;
+    if (this.#table === undefined) {
+      engine.write(this.handle, user === undefined ? encode(0, 0) : encode(user.idLow, user.idHigh));
+      if (user !== undefined) this.#queue.push(user);
+      return true;
+    }
+    const id = this.#table.add(user ?? HEARTBEAT);
+    engine.write(this.handle, encode(id, 0));
+    if (user === undefined) this.#table.take(id);
+    else user.upstreamId = id;
+    return true;
+  }
+  /** The answer is not wanted any more. Without ids the connection is of no use after it. */
+  abandon(user: RpcUser): void {
+    if (this.#table !== undefined) {
+      this.#table.take(user.upstreamId);
+      this.#afterAnswer();
+      return;
+    }
+    const index = this.#queue.indexOf(user);
+    if (index < 0) return;
+    this.#queue.splice(index, 1);
+    // Its answer would be taken for the next one's.
+    this.pool.discard(this);
+  }
+
+  /** Takes no further request; closes once nothing is in flight. */
+  drain(): void {
+    if (this.state !== UPSTREAM.OPEN) return;
+    this.state = UPSTREAM.DRAINING;
+    this.pool.left(this);
+    this.#afterAnswer();
+  }
+
+  onConnected(): void {
+    this.pool.onConnected(this);
+  }
+  onFrame(_connection: number, frame: Frame): void {
+    const { codec, owner } = this.pool;
+    let { kind } = frame;
+    if (kind === FRAME_KIND.EVENT || kind === FRAME_KIND.UNKNOWN) kind = KIND_NUMBER[codec.classify?.(frame, 'upstream') ?? 'unknown'];
+    switch (kind) {
+      case FRAME_KIND.RESPONSE:
+      case FRAME_KIND.HEARTBEAT_ACK: {
+        const user = this.#takeUser(frame);
+        if (user === HEARTBEAT || (kind === FRAME_KIND.HEARTBEAT_ACK && user === undefined)) this.#alive();
+        else if (user === undefined) owner.lateResponse();
+        else user.onResponse(this, frame);
+        this.#afterAnswer();
+        return;
+      }
+      case FRAME_KIND.HEARTBEAT: {
+        const ack = codec.heartbeatAck?.(frame);
+        if (ack !== undefined) this.pool.engine.write(this.handle, ack);
+        return;
+      }
+      case FRAME_KIND.GO_AWAY:
+        owner.goAway();
+        this.drain();
+        return;
+      case FRAME_KIND.EVENT:
+        return;
+      default:
+        // A request from an upstream, or a frame of no known kind.
+        owner.protocolError();
+        this.pool.discard(this);
+    }
+  }
+  onFault(_connection: number, _fault: FramingFault): void {
+    this.pool.owner.protocolError();
+    this.pool.discard(this);
+  }
+  onTimeout(): void {
+    this.pool.idle(this);
+  }
+  onClosed(_connection: number, reason: CloseReason, errno: string): void {
+    this.pool.onClosed(this, reason, errno);
+  }
+
+  /** Asks the peer whether it is there. */
+  sendHeartbeat(): void {
+    const { codec, engine, heartbeat, wheel } = this.pool;
+    if (codec.heartbeat === undefined || this.#timer !== 0) return;
+    const id = this.#table?.add(HEARTBEAT) ?? 0;
+    engine.write(this.handle, codec.heartbeat(id, 0));
+    this.#timer = wheel.start(engine.now + heartbeat.timeoutMs, this, id);
+  }
+  onTimer(id: number): void {
+    this.#timer = 0;
+    this.#table?.take(id);
+    this.#missed++;
+    this.pool.owner.heartbeatMissed();
+    if (this.#missed >= this.pool.heartbeat.failures) this.pool.discard(this);
+    else this.sendHeartbeat();
+  }
+  #alive(): void {
+    this.#missed = 0;
+    this.pool.wheel.stop(this.#timer);
+    this.#timer = 0;
+  }
+
+  #takeUser(frame: Frame): RpcUser | typeof HEARTBEAT | undefined {
+    if (this.#table !== undefined) return frame.idHigh === 0 ? this.#table.take(frame.idLow) : undefined;
+    if (!frame.hasId) return this.#queue.shift();
+    const index = this.#queue.findIndex((user) => user.idLow === frame.idLow && user.idHigh === frame.idHigh);
+    return index < 0 ? undefined : this.#queue.splice(index, 1)[0];
+  }
+  #afterAnswer(): void {
+    if (this.state === UPSTREAM.DRAINING && this.inFlight === 0) this.pool.discard(this, 'flush');
+    else if (this.state === UPSTREAM.OPEN) this.pool.freed(this);
+  }
+  /** For the pool, when the connection is gone: who was on it. */
+  end(): RpcUser[] {
+    this.state = UPSTREAM.CLOSED;
+    this.pool.wheel.stop(this.#timer);
+    this.#timer = 0;
+    if (this.#table === undefined) return this.#queue.splice(0);
+    return this.#table.clear().filter((user) => user !== HEARTBEAT);
+  }
+}
+
+function maxIdOf({ codec }: RpcPool): number {
+  if (isScripted(codec.framing)) return 0x7fff_ffff;
+  const widths = layoutOf(codec).variants.flatMap(({ id }) => (id === undefined ? [] : [id.field.width]));
+  return Math.min(0x7fff_ffff, 2 ** (8 * Math.min(4, ...widths)) - 1);
+}
