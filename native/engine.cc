@@ -62,6 +62,7 @@ enum class Rx : uint8_t {
   kLinger,   // answered and shut: the rest is thrown away
   kEof,      // raw: the peer's FIN was passed on
   kBytes,    // bytes are handed out as they come
+  kFrames,   // frames are
 };
 /// What a connection's output is at.
 enum class Tx : uint8_t { kIdle, kBody, kDone };
@@ -94,6 +95,8 @@ Rx first_rx(FramingKind framing) noexcept {
       return Rx::kHead;
     case FramingKind::kBytes:
       return Rx::kBytes;
+    case FramingKind::kFrames:
+      return Rx::kFrames;
   }
   return Rx::kRaw;
 }
@@ -101,7 +104,7 @@ Rx first_rx(FramingKind framing) noexcept {
 /// Waiting output beyond which a connection is given up. An upstream connection with frames has many who feed it, each of which may be one
 /// frame above the watermark before it is stopped.
 size_t hard_limit(const Profile& profile) noexcept {
-  return (profile.framing == FramingKind::kBytes && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water;
+  return ((profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames) && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water;
 }
 }  // namespace
 
@@ -216,6 +219,7 @@ double Engine::next_timer_ms() const noexcept { return wheel_.next_ms(now_ms_); 
 int Engine::add_profile(const Profile& profile) {
   const size_t head = profile.limits.max_head_bytes + 16 + (layout::kHeadFields + size_t{layout::kFieldWords} * profile.limits.max_headers) * sizeof(int32_t);
   if (head > arena_.size() / kExtraShare) return -1;
+  if (profile.frames != nullptr && profile.frames->max_frame_bytes() + profile.frames->table_words() * sizeof(int32_t) + 8 > arena_.size() - arena_.size() / kExtraShare) return -1;
   max_head_ = std::max(max_head_, head);
   profiles_.push_back(profile);
   return static_cast<int>(profiles_.size() - 1);
@@ -482,6 +486,9 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
       return connection.in.size() < kInspectBytes;
     case Rx::kBytes:
       return connection.in.empty();
+    case Rx::kFrames:
+      // Queued: whole frames wait for room in the batch.
+      return !connection.read_blocked && !connection.queued;
     case Rx::kPending:
     case Rx::kDone:
     case Rx::kFaulted:
@@ -511,7 +518,7 @@ void Engine::run(Connection& connection) {
 
 /// One `recv`. False: nothing came.
 bool Engine::receive(Connection& connection) {
-  const bool streams = (connection.rx == Rx::kBody || connection.rx == Rx::kRaw || connection.rx == Rx::kLinger) && connection.in.empty();
+  const bool streams = (connection.rx == Rx::kBody || connection.rx == Rx::kRaw || connection.rx == Rx::kLinger || connection.rx == Rx::kFrames) && connection.in.empty();
   const auto room = streams ? std::span(scratch_) : connection.in.room(connection.in.empty() ? BlockPool::kBlockBytes : 4096);
   ssize_t got = 0;
   do {
@@ -547,10 +554,11 @@ bool Engine::receive(Connection& connection) {
     return true;
   }
   const auto bytes = std::span<const uint8_t>(scratch_).first(count);
-  const size_t taken = pump_bytes(connection, bytes);
-  if (!connection.ended && taken < count) {
+  const bool has_frames = connection.rx == Rx::kFrames;
+  const size_t taken = has_frames ? take_frames(connection, bytes) : pump_bytes(connection, bytes);
+  if (!connection.ended && taken < count && connection.rx != Rx::kFaulted) {
     connection.in.append(bytes.subspan(taken));
-    consume(connection);
+    if (!has_frames) consume(connection);
   }
   return true;
 }
@@ -587,6 +595,9 @@ void Engine::consume(Connection& connection) {
         emit(EventKind::kPeek, connection.handle, static_cast<int32_t>(where), static_cast<int32_t>(connection.in.size()), connection.eof ? 1 : 0);
       }
       return;
+    case Rx::kFrames:
+      if (!connection.in.empty() && !connection.read_blocked) connection.in.consume(take_frames(connection, connection.in.bytes()));
+      return;
     case Rx::kBytes: {
       if (connection.in.empty()) return;
       // All of it, or what fits: the rest in the next round, when this one's events have been delivered.
@@ -621,7 +632,7 @@ void Engine::consume(Connection& connection) {
 
 /// Whether the peer's FIN is next: everything before it was taken, or it cuts a head short.
 bool Engine::eof_counts(const Connection& connection) noexcept {
-  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect;
+  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect || (connection.rx == Rx::kFrames && !connection.queued);
 }
 
 /// The peer's FIN, once everything before it has been dealt with.
@@ -639,6 +650,9 @@ void Engine::on_eof(Connection& connection) {
     case Rx::kIdle:
     case Rx::kBytes:
       finish(connection, CloseReason::kRemote, 0);
+      return;
+    case Rx::kFrames:
+      finish(connection, connection.in.empty() ? CloseReason::kRemote : CloseReason::kTruncated, 0);
       return;
     case Rx::kBody:
       if (connection.held) return;
@@ -1111,7 +1125,7 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   Connection* connection = find(handle);
   if (connection == nullptr || connection->closing) return false;
   connection->out.append(bytes);
-  if (connection->profile->framing == FramingKind::kBytes) touch(*connection);
+  if (connection->profile->framing == FramingKind::kBytes || connection->profile->framing == FramingKind::kFrames) touch(*connection);
   mark_dirty(*connection);
   if (connection->out.size() > hard_limit(*connection->profile)) {
     fail_io(*connection, ENOBUFS);
@@ -1120,6 +1134,71 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   if (connection->out.size() <= connection->profile->high_water) return true;
   connection->tell_drained = true;
   return false;
+}
+
+/// Announces the whole frames at the front of `input`, each copied into the arena behind its table. Answers how many bytes they have.
+size_t Engine::take_frames(Connection& connection, std::span<const uint8_t> input) {
+  const FrameFraming& framing = *connection.profile->frames;
+  const size_t table_bytes = framing.table_words() * sizeof(int32_t);
+  size_t taken = 0;
+  touch(connection);
+  while (taken < input.size()) {
+    if (events_.size() + 8 > kMaxEvents || arena_room() < table_bytes) {
+      enqueue(connection);  // in the next round, when this one's events have been delivered
+      break;
+    }
+    const std::span table(reinterpret_cast<int32_t*>(arena_.data() + arena_events_), framing.table_words());
+    const Decoded found = framing.decoder().decode(input.subspan(taken), table);
+    if (found.kind == Decoded::Kind::kMore) break;
+    if (found.kind == Decoded::Kind::kFault) {
+      connection.rx = Rx::kFaulted;
+      emit(EventKind::kFault, connection.handle, found.code, found.offset, 400, 0);
+      return input.size();
+    }
+    const auto bytes = static_cast<size_t>(table[frame::kFrameBytes]);
+    const size_t padded = (bytes + 3) & ~size_t{3};
+    if (arena_room() < table_bytes + padded) {
+      enqueue(connection);
+      break;
+    }
+    const size_t frame_at = arena_events_ + table_bytes;
+    std::memcpy(arena_.data() + frame_at, input.data() + taken, bytes);
+    table[frame::kFrameStart] = static_cast<int32_t>(frame_at);
+    emit(EventKind::kFrame, connection.handle, static_cast<int32_t>(arena_events_ / sizeof(int32_t)));
+    arena_events_ = frame_at + padded;
+    taken += bytes;
+  }
+  return taken;
+}
+
+int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_low, uint32_t id_high) {
+  // The sender may have ended since: its frames were whole.
+  const auto index = static_cast<uint32_t>(from) & kIndexMask;
+  const Connection* source = index < slots_.size() ? slots_[index].get() : nullptr;
+  Connection* target = find(to);
+  if (source == nullptr || source->handle != from || source->profile->frames == nullptr || target == nullptr || target->closing) return kSendStale;
+  const FrameFraming& framing = *source->profile->frames;
+  const auto table_at = static_cast<size_t>(table_word) * sizeof(int32_t);
+  const size_t table_bytes = framing.table_words() * sizeof(int32_t);
+  if (table_word < 0 || table_at + table_bytes > arena_.size()) return kSendStale;
+  const std::span<const int32_t> table(reinterpret_cast<const int32_t*>(arena_.data() + table_at), framing.table_words());
+  const int32_t start = table[frame::kFrameStart];
+  const int32_t bytes = table[frame::kFrameBytes];
+  if (start < 0 || bytes <= 0 || static_cast<size_t>(start) + static_cast<size_t>(bytes) > arena_.size()) return kSendStale;
+  const auto count = static_cast<size_t>(bytes);
+  const auto room = target->out.room(count).first(count);
+  std::memcpy(room.data(), arena_.data() + start, count);
+  framing.decoder().patch_id(room, table, id_low, id_high);
+  target->out.filled(count);
+  touch(*target);
+  mark_dirty(*target);
+  if (target->out.size() <= target->profile->high_water) return kSendDone;
+  if (target->out.size() > hard_limit(*target->profile)) {
+    fail_io(*target, ENOBUFS);
+    return kSendDone;
+  }
+  target->tell_drained = true;
+  return kSendDone | kSendAbove;
 }
 
 void Engine::adopt(Handle handle, int profile, size_t skip) {
@@ -1412,7 +1491,7 @@ Handle Engine::connect(const SocketAddress& address, const SocketAddress* source
   const int raw = fd.get();
   Connection& connection = open_slot(std::move(fd), how);
   connection.connecting = true;
-  connection.rx = how.framing == FramingKind::kHttp1 ? Rx::kIdle : how.framing == FramingKind::kBytes ? Rx::kBytes : Rx::kRaw;
+  connection.rx = how.framing == FramingKind::kHttp1 ? Rx::kIdle : first_rx(how.framing) == Rx::kInspect ? Rx::kRaw : first_rx(how.framing);
   if (fault.error == 0) {
     epoll_event event{};
     event.events = kConnectionEvents;
@@ -1441,7 +1520,7 @@ void Engine::set_idle_timeout(Handle handle, double ms) {
   if (connection == nullptr) return;
   connection->idle_ms = ms;
   if (connection->timer_kind == kTimerIdle || connection->timer_kind == kTimerNone) {
-    const bool between = connection->rx == Rx::kRaw || connection->rx == Rx::kBytes || connection->rx == Rx::kIdle || (connection->rx == Rx::kHead && connection->is_downstream());
+    const bool between = connection->rx == Rx::kRaw || connection->rx == Rx::kBytes || connection->rx == Rx::kFrames || connection->rx == Rx::kIdle || (connection->rx == Rx::kHead && connection->is_downstream());
     if (ms <= 0) disarm(*connection);
     else if (between) touch(*connection);
   }

@@ -9,9 +9,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "buffer.h"
+#include "frame_decoder.h"
 #include "http1.h"
 #include "socket.h"
 #include "timer_wheel.h"
@@ -21,8 +23,24 @@ namespace sluice {
 using Handle = int32_t;
 constexpr Handle kNoHandle = 0;
 
-/// kBytes: handed to JavaScript piece by piece, for framing that is scripted there.
-enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1, kBytes };
+/// kBytes: handed to JavaScript piece by piece, for framing that is scripted there. kFrames: cut by the profile's described framing.
+enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1, kBytes, kFrames };
+
+/// A described framing with its bounds: what the profiles of a codec share.
+class FrameFraming {
+ public:
+  FrameFraming(FrameProgram program, FrameLimits limits) : program_(std::move(program)), decoder_(program_, limits), max_frame_bytes_(limits.max_frame_bytes) {}
+  FrameFraming(const FrameFraming&) = delete;
+  FrameFraming& operator=(const FrameFraming&) = delete;
+  [[nodiscard]] const FrameDecoder& decoder() const noexcept { return decoder_; }
+  [[nodiscard]] size_t table_words() const noexcept { return program_.table_words(); }
+  [[nodiscard]] size_t max_frame_bytes() const noexcept { return static_cast<size_t>(max_frame_bytes_); }
+
+ private:
+  const FrameProgram program_;
+  const FrameDecoder decoder_;
+  const int64_t max_frame_bytes_;
+};
 enum class Side : uint8_t { kDownstream, kUpstream };
 
 struct Profile {
@@ -35,13 +53,15 @@ struct Profile {
   double head_ms = 0;
   double linger_ms = 1000;
   uint64_t linger_bytes = 1024 * 1024;
+  /// Of kFrames.
+  std::shared_ptr<const FrameFraming> frames;
   /// Statistics that every byte of its connections is added to; they outlive the engine. Null: not counted.
   double* wire_received = nullptr;
   double* wire_sent = nullptr;
 };
 
 /// The numbers are part of the contract with native-engine.ts.
-enum class EventKind : int32_t { kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed, kBytes, kDrained };
+enum class EventKind : int32_t { kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed, kBytes, kDrained, kFrame };
 enum class CloseReason : int32_t { kLocal, kRemote, kReset, kTruncated, kConnectFailed, kConnectTimeout, kUnexpected, kLinger };
 enum class CloseHow : int32_t { kFlush, kNow, kReset };
 enum class TimeoutKind : int32_t { kIdle, kHead };
@@ -49,10 +69,15 @@ constexpr int kForwardStale = 0;
 constexpr int kForwardOpen = 1;
 constexpr int kForwardDone = 2;
 constexpr int kForwardReusable = 4;
+constexpr int kSendStale = 0;
+constexpr int kSendDone = 1;
+/// With kSendDone: `to` has more waiting than its watermark; kDrained follows.
+constexpr int kSendAbove = 2;
 
 /// kAccept: a = listener. kHead: a = word where the table starts. kPeek: a = arena offset, b = length, c = ended. kEnd: a, b = body bytes low/high, c = FORWARD bits.
 /// kFault: a = fault name, b = offset, c = status, d = 1 in a body. kTimeout: a = TimeoutKind. kClosed: a = CloseReason, b = errno.
 /// kBytes: a = arena offset, b = length. kDrained: what `write` found above the watermark is below half of it.
+/// kFrame: a = word where the table starts. kFault of kFrames: a = a code of the layout, or frame::kFault*.
 struct Event {
   EventKind kind;
   Handle handle;
@@ -117,6 +142,8 @@ class Engine {
   [[nodiscard]] bool can_replay(Handle handle) const;
   void relay(Handle a, Handle b);
   [[nodiscard]] bool write(Handle handle, std::span<const uint8_t> bytes);
+  /// Sends the frame whose table starts at a word of the arena (kFrame), from connection `from`, to `to`, with another id. Answers bits of kSend*.
+  [[nodiscard]] int send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_low, uint32_t id_high);
   void adopt(Handle handle, int profile, size_t skip);
   void pause(Handle handle);
   void resume(Handle handle);
@@ -169,6 +196,9 @@ class Engine {
   [[nodiscard]] static bool eof_counts(const Connection& connection) noexcept;
   void on_eof(Connection& connection);
   void enqueue(Connection& connection);
+
+  // frames
+  [[nodiscard]] size_t take_frames(Connection& connection, std::span<const uint8_t> input);
 
   // messages
   void read_head(Connection& connection);

@@ -212,6 +212,14 @@ class Call {
     return {static_cast<const uint8_t*>(data), length};
   }
 
+  /// Empty for anything but an Int32Array.
+  [[nodiscard]] std::span<const int32_t> words(size_t index) noexcept {
+    napi_typedarray_type type = napi_int8_array;
+    size_t length = 0;
+    void* data = nullptr;
+    if (!ok_ || napi_get_typedarray_info(env_, arguments_[index], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array) return {};
+    return {static_cast<const int32_t*>(data), length};
+  }
   /// A number in a Float64Array (argument `index`) at a place (the next argument), kept alive with the engine; null for undefined.
   [[nodiscard]] double* cell(size_t index) {
     napi_typedarray_type type = napi_int8_array;
@@ -299,6 +307,16 @@ napi_value Write(napi_env env, napi_callback_info info) {
   const auto bytes = call.bytes(1);
   return from_bool(env, call.ok() && call.engine().write(handle, bytes));
 }
+/// sendFrame(from, to, tableWord, idLow, idHigh): bits of kSend*.
+napi_value SendFrame(napi_env env, napi_callback_info info) {
+  Call<5> call(env, info);
+  const int32_t from = call.i32(0);
+  const int32_t to = call.i32(1);
+  const int32_t table = call.i32(2);
+  const int32_t low = call.i32(3);
+  const int32_t high = call.i32(4);
+  return from_int(env, call.ok() ? call.engine().send_frame(from, to, table, static_cast<uint32_t>(low), static_cast<uint32_t>(high)) : kSendStale);
+}
 napi_value Adopt(napi_env env, napi_callback_info info) {
   Call<3> call(env, info);
   const int32_t handle = call.i32(0);
@@ -374,9 +392,10 @@ napi_value BindEdits(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 /// profile(framing, side, maxHead, maxHeaders, maxTarget, http10, underscores, highWater, maxRetain, idleMs, headMs, lingerMs, lingerBytes,
-/// receivedCells, receivedIndex, sentCells, sentIndex): cells are Float64Arrays or undefined.
+/// receivedCells, receivedIndex, sentCells, sentIndex, program, codes, maxFrameBytes): cells are Float64Arrays or undefined; program is the byte-code of
+/// described framing, or undefined.
 napi_value AddProfile(napi_env env, napi_callback_info info) {
-  Call<17> call(env, info);
+  Call<20> call(env, info);
   Profile profile;
   profile.framing = static_cast<FramingKind>(call.i32(0));
   profile.side = static_cast<Side>(call.i32(1));
@@ -393,6 +412,15 @@ napi_value AddProfile(napi_env env, napi_callback_info info) {
   profile.linger_bytes = static_cast<uint64_t>(call.number(12));
   profile.wire_received = call.cell(13);
   profile.wire_sent = call.cell(15);
+  if (profile.framing == FramingKind::kFrames) {
+    const auto words = call.words(17);
+    auto program = FrameProgram::load(words, static_cast<size_t>(std::max(0, call.i32(18))));
+    if (!program) {
+      napi_throw_type_error(env, nullptr, "sluice: not a frame program");
+      return nullptr;
+    }
+    profile.frames = std::make_shared<const FrameFraming>(std::move(*program), FrameLimits{static_cast<int64_t>(call.number(19)), 0});
+  }
   return from_int(env, call.ok() ? call.engine().add_profile(profile) : -1);
 }
 /// Reads noDelay, keepAlive, idleS, intervalS, probes, mark, transparent, freebind from argument `first` on.
@@ -461,6 +489,7 @@ constexpr std::array kMethods{
     Method{"canReplay", CanReplay},
     Method{"relay", Relay},
     Method{"write", Write},
+    Method{"sendFrame", SendFrame},
     Method{"adopt", Adopt},
     Method{"pause", Plain<&Engine::pause>},
     Method{"resume", Plain<&Engine::resume>},

@@ -136,13 +136,11 @@ class ProgramLoader {
     const uint32_t flags = between(0, frame::kFlagLittle | frame::kFlagSigned);
     field.is_little = (flags & frame::kFlagLittle) != 0;
     const bool is_signed = (flags & frame::kFlagSigned) != 0;
-    const uint32_t place = between(0, frame::kLimitHeadBytes);
-    if (at != nullptr) {
-      require(at->bytes == place);
-      field.at = *at;
-    } else {
-      field.at.bytes = place;
-    }
+    const int32_t place = next();
+    // Where fields are added to it, the place may begin before the frame.
+    require(place <= frame::kLimitHeadBytes && place >= (at != nullptr && at->terms.count > 0 ? -frame::kLimitHeadBytes : 0));
+    require(at == nullptr || at->bytes == place);
+    field.at = at != nullptr ? *at : Program::Sum{place, {}};
     bits(field, is_signed);
     field.code = next();
     require(field.code >= 0 && static_cast<size_t>(field.code) < code_count_);

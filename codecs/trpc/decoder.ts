@@ -50,8 +50,8 @@ export function openSession(side: Side, { maxFrameBytes }: FrameLimits): FrameSe
           else if (header.number === RESPONSE.FUNC_RET) funcRet = header.low;
         }
         if (header.isBroken) throw bad('BAD_HEADER', header.at - start, 'the header is no message');
-        // A number that is 0 is not written.
-        if (idAt < 0) idAt = HEAD_BYTES + headerBytes;
+        // A number that is 0 is not written; its place is in the header.
+        if (idAt < 0) idAt = HEAD_BYTES;
       }
       filler
         .begin(ints, base, start, total, kind(isUnary, callType))

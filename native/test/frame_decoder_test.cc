@@ -228,6 +228,12 @@ TEST(FrameProgram, RefusesWhatTheDecoderCouldNotRun) {
   EXPECT_FALSE(reads({.slot = 1, .at = 0, .width = 8, .check = range(0, 1)}));
   EXPECT_FALSE(reads({.slot = 1, .at = 0, .width = 1, .check = {3}}));
   EXPECT_FALSE(reads({.slot = 1, .at = 0, .width = 1, .check = one_of({})}));
+  const auto reads_at = [&](int32_t at) {
+    return with({.min_bytes = 1, .length = sum(1), .sections_at = sum(0), .steps = list({byte, length(), step({.slot = 1, .at = at, .width = 2}, {{0}})})});
+  };
+  EXPECT_TRUE(reads_at(-4096));
+  EXPECT_FALSE(reads_at(-4097));
+  EXPECT_FALSE(reads_at(4097));
   const auto by_wide = [&](const Words& length_of) {
     return with({.min_bytes = 8, .length = length_of, .sections_at = sum(8), .steps = list({step({.slot = 0, .at = 0, .width = 8}), length()})});
   };

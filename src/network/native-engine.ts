@@ -5,8 +5,10 @@
 import os from 'node:os';
 import type { Addon } from '../base/backend.js';
 import { CodecError, ConfigError, ListenError } from '../base/errors.js';
-import type { Codec, Side } from '../protocol/codec.js';
+import { type Codec, DEFAULT_MAX_FRAME_BYTES, isScripted, layoutOf, type Side } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
+import { Frame } from '../protocol/frame.js';
+import { compileFrameProgram, type FrameProgram, frameFaultCode } from '../protocol/frame-program.js';
 import { Head } from '../protocol/head.js';
 import type {
   Address,
@@ -32,8 +34,10 @@ const ARENA_BYTES = 48 * 1024 * 1024;
 /** Engine::kMaxEvents, words per event. */
 const MAX_EVENTS = 512;
 const EVENT_WORDS = 6;
-const EVENT = { ACCEPT: 1, CONNECTED: 2, HEAD: 3, PEEK: 4, END: 5, FAULT: 6, TIMEOUT: 7, CLOSED: 8, BYTES: 9, DRAINED: 10 } as const;
+const EVENT = { ACCEPT: 1, CONNECTED: 2, HEAD: 3, PEEK: 4, END: 5, FAULT: 6, TIMEOUT: 7, CLOSED: 8, BYTES: 9, DRAINED: 10, FRAME: 11 } as const;
 const CLOSE_REASONS: readonly CloseReason[] = ['local', 'remote', 'reset', 'truncated', 'connect-failed', 'connect-timeout', 'unexpected', 'linger'];
+/** kSendAbove of the addon. */
+const SENT_ABOVE = 2;
 const REMOTE = CLOSE_REASONS.indexOf('remote');
 const CLOSE_HOW = { flush: 0, now: 1, reset: 2 } as const;
 const INDEX_MASK = 0xfffff;
@@ -68,7 +72,8 @@ interface NativeEngine {
   clock(): void;
   faultName(number: number): string;
   bindEdits(ints: Int32Array, bytes: Uint8Array): void;
-  profile(...options: (number | Float64Array | undefined)[]): number;
+  profile(...options: (number | Float64Array | Int32Array | undefined)[]): number;
+  sendFrame(from: number, to: number, table: number, idLow: number, idHigh: number): number;
   listen(...options: (string | number)[]): number | string;
   connect(...options: (string | number)[]): number;
   unlisten(listener: number): void;
@@ -95,9 +100,9 @@ class SocketEngine implements Engine {
   readonly #handles: number[] = [];
   /** 1 from a `close` until its `onClosed`: other events of the same batch are not for anybody any more. */
   #closing = new Uint8Array(1024);
-  /** Profiles whose framing runs in JavaScript, and their connections by index. */
-  readonly #codecs = new Map<Profile, { readonly codec: Codec; readonly side: Side; readonly maxFrameBytes: number | undefined }>();
-  readonly #scripted: (ScriptedFrames | undefined)[] = [];
+  /** Profiles with frames, and their connections by index. */
+  readonly #codecs = new Map<Profile, FrameProfile>();
+  readonly #framed: (FramedConnection | undefined)[] = [];
   readonly #listenerProfiles = new Map<number, Profile>();
   readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
   readonly #faultNames: string[] = [];
@@ -151,7 +156,9 @@ class SocketEngine implements Engine {
       const index = handle & INDEX_MASK;
       const handler = handlers[index];
       if (this.#closing[index] === 1 && kind !== EVENT.CLOSED) continue;
-      if (kind === EVENT.HEAD) {
+      if (kind === EVENT.FRAME) {
+        this.#onFrame(handle, events[at + 2], handler);
+      } else if (kind === EVENT.HEAD) {
         if (handler === undefined) continue;
         this.#head.base = events[at + 2];
         handler.onHead?.(handle, this.#head);
@@ -161,9 +168,9 @@ class SocketEngine implements Engine {
         handlers[index] = undefined;
         this.#handles[index] = 0;
         this.#closing[index] = 0;
-        const scripted = this.#scripted[index];
-        const cutShort = scripted !== undefined && scripted.kept > 0 && events[at + 2] === REMOTE;
-        if (scripted !== undefined) this.#endScripted(index, scripted);
+        const framed = this.#framed[index];
+        const cutShort = framed?.scripted !== undefined && framed.scripted.kept > 0 && events[at + 2] === REMOTE;
+        if (framed !== undefined) this.#endFrames(index, framed);
         handler?.onClosed(handle, cutShort ? 'truncated' : CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
       } else if (kind === EVENT.ACCEPT) {
         this.#accept(handle, events[at + 2]);
@@ -173,82 +180,92 @@ class SocketEngine implements Engine {
         const start = events[at + 2];
         handler?.onPeek?.(handle, this.#bytes.subarray(start, start + events[at + 3]), events[at + 4] !== 0);
       } else if (kind === EVENT.FAULT) {
-        handler?.onFault?.(handle, this.#fault(events[at + 2], events[at + 3], events[at + 4], events[at + 5]));
+        handler?.onFault?.(handle, this.#fault(this.#framed[index], events[at + 2], events[at + 3], events[at + 4], events[at + 5]));
       } else if (kind === EVENT.TIMEOUT) {
         handler?.onTimeout?.(handle, events[at + 2] === 0 ? 'idle' : 'head');
       } else if (kind === EVENT.BYTES) {
         const start = events[at + 2];
         this.#onBytes(handle, this.#bytes.subarray(start, start + events[at + 3]));
       } else if (kind === EVENT.DRAINED) {
-        this.#releaseWaiters(this.#scripted[index]);
+        this.#releaseWaiters(this.#framed[index]);
       }
     }
   }
 
-  // ---- frames in JavaScript ---------------------------------------------------------------------------------------------------------------
+  // ---- frames -----------------------------------------------------------------------------------------------------------------------------
 
-  #startScripted(connection: number, profile: Profile): void {
+  #startFrames(connection: number, profile: Profile): void {
     const framing = this.#codecs.get(profile);
-    this.#scripted[connection & INDEX_MASK] = framing && new ScriptedFrames(framing.codec, framing.side, framing.maxFrameBytes);
+    this.#framed[connection & INDEX_MASK] = framing === undefined ? undefined : new FramedConnection(framing);
   }
-  #endScripted(index: number, scripted: ScriptedFrames): void {
-    this.#scripted[index] = undefined;
-    this.#releaseWaiters(scripted);
+  #endFrames(index: number, framed: FramedConnection): void {
+    this.#framed[index] = undefined;
+    this.#releaseWaiters(framed);
   }
-  #releaseWaiters(scripted: ScriptedFrames | undefined): void {
-    for (const waiter of scripted?.waiters.splice(0) ?? []) this.#release(waiter);
+  #releaseWaiters(framed: FramedConnection | undefined): void {
+    for (const waiter of framed?.waiters.splice(0) ?? []) {
+      const index = waiter & INDEX_MASK;
+      const held = this.#framed[index];
+      if (held === undefined || this.#handles[index] !== waiter) continue;
+      held.held = false;
+      this.#native.resume(waiter);
+      if (held.scripted !== undefined) this.#onBytes(waiter, NO_BYTES);
+    }
   }
-  #release(connection: number): void {
-    const index = connection & INDEX_MASK;
-    const scripted = this.#scripted[index];
-    if (scripted === undefined || this.#handles[index] !== connection) return;
-    scripted.held = false;
-    this.#native.resume(connection);
-    this.#onBytes(connection, NO_BYTES);
+  #onFrame(connection: number, table: number, handler: ConnectionHandler | undefined): void {
+    const framed = this.#framed[connection & INDEX_MASK];
+    if (framed === undefined) return;
+    const { frame } = framed.framing;
+    frame.base = table;
+    framed.table = table;
+    handler?.onFrame?.(connection, frame);
+    framed.table = -1;
   }
   #onBytes(connection: number, bytes: Uint8Array): void {
     const index = connection & INDEX_MASK;
-    const scripted = this.#scripted[index];
+    const framed = this.#framed[index];
+    const scripted = framed?.scripted;
     if (scripted === undefined || this.#closing[index] === 1) return;
-    const { reader } = scripted;
     try {
       scripted.push(bytes, (frame) => {
         if (this.#closing[index] === 0) this.#handlers[index]?.onFrame?.(connection, frame);
+        return framed?.held !== true;
       });
     } catch (cause) {
       if (!(cause instanceof CodecError)) throw cause;
-      scripted.held = true;
+      scripted.stop();
       this.#native.pause(connection);
       const { protocol, code, offset } = cause;
       this.#handlers[index]?.onFault?.(connection, { protocol, code, offset, status: 400, where: 'head' });
     }
-    const own = reader.flush();
+    const own = scripted.reader.flush();
     if (own !== undefined) this.#native.write(connection, own);
   }
   sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean {
-    const source = this.#scripted[from & INDEX_MASK];
-    const target = this.#scripted[to & INDEX_MASK];
-    if (
-      source === undefined ||
-      !source.inFrame ||
-      target === undefined ||
-      this.#handles[to & INDEX_MASK] !== to ||
-      this.#closing[to & INDEX_MASK] === 1
-    )
-      return false;
-    if (this.#native.write(to, source.reader.withId(idLow, idHigh))) return true;
-    // The upstream connection of others is read on: it is the client's own requests that wait.
-    const [fed, fedFrames] = target.side === 'downstream' ? [to, target] : [from, source];
-    if (fedFrames.held) return true;
-    fedFrames.held = true;
+    const source = this.#framed[from & INDEX_MASK];
+    const target = this.#framed[to & INDEX_MASK];
+    if (source === undefined || target === undefined) return false;
+    if (source.scripted === undefined) {
+      const sent = source.table < 0 ? 0 : this.#native.sendFrame(from, to, source.table, idLow, idHigh);
+      if ((sent & SENT_ABOVE) !== 0) this.#hold(from, source, to, target);
+      return sent !== 0;
+    }
+    if (!source.scripted.inFrame || this.#handles[to & INDEX_MASK] !== to || this.#closing[to & INDEX_MASK] === 1) return false;
+    if (!this.#native.write(to, source.scripted.reader.withId(idLow, idHigh))) this.#hold(from, source, to, target);
+    return true;
+  }
+  /** More waits for `to` than its watermark allows. The upstream connection of others is read on: it is the client's own requests that wait. */
+  #hold(from: number, source: FramedConnection, to: number, target: FramedConnection): void {
+    const [fed, framed] = target.framing.side === 'downstream' ? [to, target] : [from, source];
+    if (framed.held) return;
+    framed.held = true;
     target.waiters.push(fed);
     this.#native.pause(fed);
-    return true;
   }
 
   #accept(connection: number, listener: number): void {
     let handler: ConnectionHandler | undefined;
-    this.#startScripted(connection, this.#listenerProfiles.get(listener) ?? -1);
+    this.#startFrames(connection, this.#listenerProfiles.get(listener) ?? -1);
     try {
       handler = this.#accepts.get(listener)?.(connection, listener);
     } finally {
@@ -262,15 +279,32 @@ class SocketEngine implements Engine {
     this.#handles[index] = connection;
   }
 
-  #fault(number: number, offset: number, status: number, inBody: number): FramingFault {
+  #fault(framed: FramedConnection | undefined, number: number, offset: number, status: number, inBody: number): FramingFault {
+    const where = inBody === 1 ? 'body' : 'head';
+    if (framed !== undefined) {
+      const { codec, program } = framed.framing;
+      return { protocol: codec.name, code: program === undefined ? '' : frameFaultCode(number, program), offset, status, where };
+    }
     this.#faultNames[number] ??= this.#native.faultName(number);
-    return { protocol: this.#faultProtocol, code: this.#faultNames[number], offset, status, where: inBody === 1 ? 'body' : 'head' };
+    return { protocol: this.#faultProtocol, code: this.#faultNames[number], offset, status, where };
   }
 
   profile(options: ProfileOptions): Profile {
     const { framing } = options;
-    const kind = framing === 'raw' ? 0 : framing === 'inspect' ? 1 : framing.name === 'http1' ? 2 : 'framing' in framing ? 3 : -1;
-    if (kind < 0) throw new ConfigError(`the native engine has no framing ${typeof framing === 'string' ? framing : framing.name}`);
+    const frames = typeof framing !== 'string' && 'framing' in framing ? this.#frameProfile(framing, options) : undefined;
+    const kind =
+      framing === 'raw'
+        ? 0
+        : framing === 'inspect'
+          ? 1
+          : frames !== undefined
+            ? frames.program === undefined
+              ? 3
+              : 4
+            : framing.name === 'http1'
+              ? 2
+              : -1;
+    if (kind < 0) throw new ConfigError(`the native engine has no framing ${framing}`);
     const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
     const bufferBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
     const profile = this.#native.profile(
@@ -291,11 +325,27 @@ class SocketEngine implements Engine {
       options.wire?.received.index ?? 0,
       options.wire?.sent.cells,
       options.wire?.sent.index ?? 0,
+      frames?.program?.words,
+      frames?.program?.codes.length ?? 0,
+      frames?.maxFrameBytes ?? 0,
     );
-    if (typeof framing !== 'string' && 'framing' in framing)
-      this.#codecs.set(profile, { codec: framing, side: options.side, maxFrameBytes: options.maxFrameBytes });
-    if (profile < 0) throw new ConfigError(`a head of ${maxHeadBytes} bytes is larger than the engine can show (${ARENA_BYTES / 4})`);
+    if (frames !== undefined) this.#codecs.set(profile, frames);
+    if (profile < 0)
+      throw new ConfigError(
+        `a head or frame of ${Math.max(maxHeadBytes, frames?.maxFrameBytes ?? 0)} bytes is larger than the engine can show (${ARENA_BYTES / 4})`,
+      );
     return profile;
+  }
+
+  #frameProfile(codec: Codec, { side, maxFrameBytes }: ProfileOptions): FrameProfile {
+    const layout = layoutOf(codec);
+    return {
+      codec,
+      side,
+      maxFrameBytes: maxFrameBytes ?? codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES,
+      program: isScripted(codec.framing) ? undefined : compileFrameProgram(layout),
+      frame: new Frame(layout, this.#bytes, this.#head.ints),
+    };
   }
 
   async listen(options: ListenOptions, accept: (connection: number, listener: number) => ConnectionHandler | undefined): Promise<Listener> {
@@ -347,7 +397,7 @@ class SocketEngine implements Engine {
     );
     if (connection === 0) throw new ConfigError(`not an address: ${ip}${path} from ${options.source?.ip ?? 'any'}`);
     this.#own(connection, handler);
-    this.#startScripted(connection, options.profile);
+    this.#startFrames(connection, options.profile);
     return connection;
   }
 
@@ -399,7 +449,7 @@ class SocketEngine implements Engine {
     return this.#native.write(connection, bytes);
   }
   adopt(connection: number, profile: Profile, skip = 0): void {
-    this.#startScripted(connection, profile);
+    this.#startFrames(connection, profile);
     this.#native.adopt(connection, profile, skip);
   }
   pause(connection: number): void {
@@ -449,6 +499,32 @@ class SocketEngine implements Engine {
   async shutdown(): Promise<void> {
     this.#closed = true;
     this.#native.destroy();
+  }
+}
+
+/** A codec's framing as one profile has it. Without `program` it runs in JavaScript. */
+interface FrameProfile {
+  readonly codec: Codec;
+  readonly side: Side;
+  readonly maxFrameBytes: number;
+  readonly program: FrameProgram | undefined;
+  /** The view of every frame in the arena. */
+  readonly frame: Frame;
+}
+/** What is kept of a connection with frames. */
+class FramedConnection {
+  readonly framing: FrameProfile;
+  readonly scripted: ScriptedFrames | undefined;
+  /** Word where the table of the frame starts whose `onFrame` runs; -1: none. */
+  table = -1;
+  /** Not read until the output of another one has shrunk. */
+  held = false;
+  /** Connections that are held until this one's output has shrunk. */
+  readonly waiters: number[] = [];
+
+  constructor(framing: FrameProfile) {
+    this.framing = framing;
+    this.scripted = framing.program === undefined ? new ScriptedFrames(framing.codec, framing.side, framing.maxFrameBytes) : undefined;
   }
 }
 

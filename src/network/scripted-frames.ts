@@ -10,40 +10,45 @@ const MIN_STORE_BYTES = 4096;
  */
 export class ScriptedFrames {
   readonly reader: FrameReader;
-  readonly side: Side;
-  /** No frame is handed out while true: paused by the owner, or the other side's output is above its watermark. */
-  held = false;
   /** `reader.frame` is good: its `onFrame` is running. */
   inFrame = false;
-  /** Connections that are held until this one's output has shrunk. */
-  readonly waiters: number[] = [];
+  #isStopped = false;
+  #isHeld = false;
   #store: Buffer | undefined;
   #start = 0;
   #end = 0;
 
-  constructor(codec: Codec, side: Side, maxFrameBytes: number | undefined) {
-    this.side = side;
+  constructor(codec: Codec, side: Side, maxFrameBytes: number) {
     this.reader = new FrameReader(codec, side, maxFrameBytes);
+  }
+  /** Takes no frame any more: the bytes are broken. */
+  stop(): void {
+    this.#isStopped = true;
   }
   /** Bytes of a frame that is not whole, or was not handed out yet. */
   get kept(): number {
     return this.#end - this.#start;
   }
 
-  /** Takes bytes that are good only now; hands out frames. Throws CodecError, and whatever `onFrame` throws. */
-  push(bytes: Uint8Array, onFrame: (frame: Frame) => void): void {
-    if (this.kept > 0 || this.held) {
-      this.#append(bytes);
-      this.run(onFrame);
+  /**
+   * Takes bytes that are good only now (none: somebody held the connection, and does not any more); hands out frames until `onFrame` answers that no more
+   * are wanted. Throws CodecError, and whatever `onFrame` throws.
+   */
+  push(bytes: Uint8Array, onFrame: (frame: Frame) => boolean): void {
+    if (this.#isStopped) return;
+    if (bytes.length === 0) this.#isHeld = false;
+    if (this.kept > 0 || this.#isHeld) {
+      if (bytes.length > 0) this.#append(bytes);
+      this.#run(onFrame);
       return;
     }
     const taken = this.#read(bytes, 0, bytes.length, onFrame);
     if (taken < bytes.length) this.#append(bytes.subarray(taken));
   }
   /** Hands out the frames that are kept. */
-  run(onFrame: (frame: Frame) => void): void {
+  #run(onFrame: (frame: Frame) => boolean): void {
     const store = this.#store;
-    if (store === undefined || this.held) return;
+    if (store === undefined || this.#isHeld) return;
     this.#start = this.#read(store, this.#start, this.#end, onFrame);
     if (this.#start === this.#end) {
       this.#store = undefined;
@@ -51,15 +56,15 @@ export class ScriptedFrames {
     }
   }
 
-  #read(bytes: Uint8Array, from: number, end: number, onFrame: (frame: Frame) => void): number {
+  #read(bytes: Uint8Array, from: number, end: number, onFrame: (frame: Frame) => boolean): number {
     const { reader } = this;
     let start = from;
-    while (!this.held) {
+    while (!this.#isHeld) {
       const frameBytes = reader.next(bytes, start, end);
       if (frameBytes === 0) break;
       this.inFrame = true;
       try {
-        onFrame(reader.frame);
+        this.#isHeld = !onFrame(reader.frame);
       } finally {
         this.inFrame = false;
       }

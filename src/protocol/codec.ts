@@ -93,10 +93,11 @@ export const layoutOf = ({ framing }: Codec): FrameLayout => (isScripted(framing
 
 /** The bytes of a whole frame with another id, checksum made anew; a fresh array. A frame without an id goes as it is. */
 export function frameWithId({ framing }: Codec, frame: Frame, low: number, high: number): Uint8Array {
-  if (isScripted(framing) && framing.withId !== undefined && frame.hasId && (frame.idLow !== low || frame.idHigh !== high))
-    return framing.withId(frame, low, high);
-  const bytes = frame.raw.slice();
-  if (frame.hasId) patchId(frame.layout, bytes, 0, frame.ints, frame.base, low, high);
+  const isSame = !frame.hasId || (frame.idLow === low && frame.idHigh === high);
+  if (!isSame && isScripted(framing) && framing.withId !== undefined) return framing.withId(frame, low, high);
+  // Not `slice`: that of a Buffer does not copy.
+  const bytes = new Uint8Array(frame.raw);
+  if (!isSame) patchId(frame.layout, bytes, 0, frame.ints, frame.base, low, high);
   return bytes;
 }
 

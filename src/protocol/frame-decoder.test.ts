@@ -270,6 +270,16 @@ test('a field that stands before the frame is BAD_LENGTH at the one that says so
   assert.equal(whole(layout, '01 00 00 00').field('value'), 1);
 });
 
+test('a field may stand so far before where earlier fields say', () => {
+  const layout: LayoutDescription = {
+    fields: { headBytes: u8(0), id: u16(fixed(-2).plus('headBytes')) },
+    length: fixed(0).plus('headBytes'),
+    id: 'id',
+  };
+  assert.equal(whole(layout, '04 00 1234').idLow, 0x1234);
+  fails(layout, '01', 'BAD_LENGTH', 0);
+});
+
 test('a field that stands over the limit is FRAME_TOO_LARGE while the length is not known', () => {
   const layout: LayoutDescription = { fields: { far: u16(0), size: u16(fixed(2).plus('far')) }, length: fixed(4).plus('far', 'size') };
   fails(layout, '03fd', 'FRAME_TOO_LARGE', 0);
@@ -419,6 +429,7 @@ for (const [what, description, text] of [
   ],
   ['a place that needs a later field', { fields: { a: u8(fixed(1).plus('b')), b: u8(0) }, length: fixed(2) }, /not declared before/],
   ['a field that the prefix has', { prefix: { t: u8(0) }, variants: [{ fields: { t: u16(0) }, length: fixed(2) }] }, /prefix already/],
+  ['a field before the frame', { fields: { a: u8(-1) }, length: fixed(1) }, /out of the first/],
   ['a scale of 0', { fields: { a: u8(0) }, length: fixed(1).plusScaled('a', 0) }, /scale/],
   ['a rest that is not the last section', { fields: { a: u8(0) }, length: fixed(4), sections: { b: 'rest', c: 'a' } }, /rest/],
   ['an id of one byte', { fields: { a: u8(0) }, length: fixed(1), id: 'a' }, /id/],

@@ -215,7 +215,9 @@ export class FrameLayout {
       const fits = Number.isInteger(shift) && Number.isInteger(count) && shift >= 0 && count >= 1 && shift + count <= Math.min(32, field.width * 8);
       if (field.signed || field.width === 8 || !fits) fail(`bits of ${name} do not fit ${field.width} bytes`);
     }
-    if (!Number.isInteger(field.at.bytes) || field.at.bytes < 0 || field.at.bytes > LAYOUT_LIMIT.HEAD_BYTES)
+    // Where fields are added to it, the place may begin before the frame.
+    const least = field.at.terms.length > 0 ? -LAYOUT_LIMIT.HEAD_BYTES : 0;
+    if (!Number.isInteger(field.at.bytes) || field.at.bytes < least || field.at.bytes > LAYOUT_LIMIT.HEAD_BYTES)
       fail(`field ${name} is out of the first ${LAYOUT_LIMIT.HEAD_BYTES} bytes`);
     const hasRange = field.min !== undefined || field.max !== undefined;
     const hasValues = field.equals !== undefined || field.oneOf !== undefined;

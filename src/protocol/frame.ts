@@ -105,6 +105,6 @@ export class Frame {
   retain(): Frame {
     const ints = this.ints.slice(this.base, this.base + this.layout.tableWords);
     ints[FRAME.START] = 0;
-    return new Frame(this.layout, this.raw.slice(), ints);
+    return new Frame(this.layout, new Uint8Array(this.raw), ints);
   }
 }

@@ -1,8 +1,13 @@
 /** Described framing is written twice: native/frame_decoder.cc must see in any bytes, by any layout, what src/protocol/frame-decoder.ts sees. */
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { CodecError, ConfigError } from '../../src/base/errors.js';
+import { bytesOfHex, readVectors } from '../../src/cli/codec/vectors.js';
+import { type Codec, isScripted } from '../../src/protocol/codec.js';
 import { crc32 } from '../../src/protocol/crc32.js';
 import { DECODED, type FrameLimits } from '../../src/protocol/frame-decoder.js';
 import {
@@ -57,7 +62,7 @@ function field(choices: Choices, known: readonly string[]): Field {
   const width = choices.pick([1, 1, 2, 2, 3, 4, 8] as const);
   const place = fixed(choices.below(10));
   const base: Field = { at: place, width, signed: choices.below(4) === 0, endian: choices.pick(['big', 'little']) };
-  const at = choices.below(4) === 0 ? expression(choices, known, choices.below(6), 2) : place;
+  const at = choices.below(4) === 0 ? expression(choices, known, choices.below(9) - 3, 2) : place;
   const bitCount = 1 + choices.below(width * 8);
   const withBits = choices.below(5) === 0 && width !== 8 && !base.signed;
   const bits = withBits ? { shift: choices.below(width * 8 - bitCount + 1), count: bitCount } : undefined;
@@ -273,3 +278,36 @@ test('the addon refuses arguments that do not fit, and does not read beyond them
   assert.throws(() => patchId(bytes, 9, ints, 0, 0, 0), TypeError);
   for (const word of [0x7fff_ffff, 7, 1, -1]) assert.doesNotThrow(() => patchId(bytes, 0, ints.slice().fill(word), 0, 1, 1));
 });
+
+/** Folders of codecs/ whose framing is described, with the bytes of their vectors. */
+async function described(): Promise<{ folder: string; layout: FrameLayout; inputs: Uint8Array[] }[]> {
+  const [sources, compiled] = [join(import.meta.dirname, '../../../codecs'), join(import.meta.dirname, '../../codecs')];
+  const found: { folder: string; layout: FrameLayout; inputs: Uint8Array[] }[] = [];
+  for (const folder of readdirSync(sources)) {
+    const vectors = join(sources, folder, 'vectors.json');
+    if (!existsSync(vectors)) continue;
+    const { default: codec } = (await import(pathToFileURL(join(compiled, folder, 'index.js')).href)) as { default?: Codec };
+    if (codec?.framing === undefined || isScripted(codec.framing)) continue;
+    const inputs = readVectors(JSON.parse(readFileSync(vectors, 'utf8'))).map((vector) => bytesOfHex(vector.hex));
+    found.push({ folder, layout: codec.framing, inputs });
+  }
+  return found;
+}
+
+for (const { folder, layout, inputs } of await described()) {
+  test(`codecs/${folder}: both see the same in its vectors, and in each with bytes changed`, { skip }, () => {
+    const change = fc.tuple(fc.nat(), fc.oneof(byte, fc.nat({ max: 255 })));
+    fc.assert(
+      fc.property(fc.constantFrom(...inputs), fc.array(change, { maxLength: 3 }), limits, (vector, changes, limit) => {
+        const [plain, fast] = both(layout, limit);
+        const bytes = vector.slice();
+        for (const [place, value] of changes) bytes[place % bytes.length] = value;
+        for (let end = 0; end <= bytes.length; end += end < 64 ? 1 : 37) {
+          assert.deepEqual(see(fast, layout, bytes, 0, end, 0), see(plain, layout, bytes, 0, end, 0));
+        }
+        assert.deepEqual(see(fast, layout, bytes, 0, bytes.length, 0), see(plain, layout, bytes, 0, bytes.length, 0));
+      }),
+      { numRuns: RUNS / 10 },
+    );
+  });
+}
