@@ -12,8 +12,7 @@ const [BODY_BYTES, META_BYTES, CORRELATION_ID, ERROR_CODE] = ['bodyBytes', 'meta
 );
 const [META_SECTION, BODY] = [layout.section('meta'), layout.section('body')];
 const bad = (code: string, offset: number, detail: string) => new CodecError('brpc', code, offset, detail);
-const u32At = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+const u32At = (bytes: Uint8Array, at: number): number => ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 
 /** Reads whole frames: the head as far as it is there, the meta when all of the frame is. */
 export function openSession({ maxFrameBytes }: FrameLimits): FrameSession {
@@ -59,7 +58,8 @@ export function openSession({ maxFrameBytes }: FrameLimits): FrameSession {
         .field(ERROR_CODE, errorCode)
         .section(META_SECTION, HEAD_BYTES, metaBytes)
         .section(BODY, HEAD_BYTES + metaBytes, bodyBytes - metaBytes);
-      if (idAt >= 0) filler.id(idAt, idLow, idHigh);
+      // One that is not written is 0; its place is in the meta.
+      filler.id(Math.max(idAt, HEAD_BYTES), idLow, idHigh);
       return DECODED.WHOLE;
     },
   };
@@ -84,5 +84,11 @@ export function metaWithout(meta: Uint8Array, number: number): ByteWriter {
 /** The frame with another correlation id, a varint of 1 to 10 bytes: the frame's length may change. */
 export function withId(frame: Frame, low: number, high: number): Uint8Array {
   const meta = metaWithout(frame.section('meta'), META.CORRELATION_ID);
-  return frameOf(meta.u8((META.CORRELATION_ID << 3) | WIRE.VARINT).varint(low, high).take(), frame.section('body'));
+  return frameOf(
+    meta
+      .u8((META.CORRELATION_ID << 3) | WIRE.VARINT)
+      .varint(low, high)
+      .take(),
+    frame.section('body'),
+  );
 }

@@ -78,7 +78,7 @@ export default {
     const response = new ByteWriter().u8(tag(RESPONSE.ERROR_CODE, WIRE.VARINT)).varint(ERROR_OF[status] ?? ERROR.EINTERNAL);
     response.u8(tag(RESPONSE.ERROR_TEXT, WIRE.BYTES)).varint(text.length).bytes(text);
     const meta = new ByteWriter().u8(tag(META.RESPONSE, WIRE.BYTES)).varint(response.length).bytes(response.take());
-    if (request.hasId) meta.u8(tag(META.CORRELATION_ID, WIRE.VARINT)).varint(request.idLow, request.idHigh);
+    meta.u8(tag(META.CORRELATION_ID, WIRE.VARINT)).varint(request.idLow, request.idHigh);
     return frameOf(meta.take(), new Uint8Array(0));
   },
 } satisfies Codec;

@@ -50,6 +50,9 @@ export default {
     frame.u32(service.length).bytes(service).u64(request.idLow, request.idHigh);
     frame.u16(THRIFT_VERSION).u8(0).u8(MESSAGE_TYPE.EXCEPTION).u32(name.length).bytes(name).u32(seqid);
     frame.bytes(applicationException(reply));
-    return frame.setU32(0, frame.length - 4).setU32(6, frame.length - 4).take();
+    return frame
+      .setU32(0, frame.length - 4)
+      .setU32(6, frame.length - 4)
+      .take();
   },
 } satisfies Codec;

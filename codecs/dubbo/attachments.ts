@@ -6,9 +6,9 @@ export const MAX_ATTACHMENTS = 4096;
 
 /** An entry, as offsets into the body. */
 export interface Attachment {
-  /** Undefined: it is not a string. */
-  readonly key: string | undefined;
   readonly start: number;
+  /** The key is a string. */
+  readonly isText: boolean;
   readonly valueAt: number;
   readonly end: number;
   /** Later values do not count what is in it, and it does not refer to others: it may be moved or dropped. */
@@ -36,18 +36,31 @@ export function readAttachments(reader: HessianReader): AttachmentsMap {
     if (entries.length === MAX_ATTACHMENTS)
       throw new CodecError('dubbo', 'BAD_HESSIAN', reader.at, `more than ${MAX_ATTACHMENTS} attachments`, 'stream');
     const entryAt = reader.at;
-    const key = reader.text();
-    const isPlainKey = key !== undefined || isPlainAt(reader, entryAt);
+    const isText = reader.isAtString;
+    const isPlainKey = reader.skip();
     const valueAt = reader.at;
     const isPlain = reader.skip() && isPlainKey;
-    entries.push({ key, start: entryAt, valueAt, end: reader.at, isPlain });
+    entries.push({ start: entryAt, isText, valueAt, end: reader.at, isPlain });
   }
   reader.at++;
   return { entries, start, end: reader.at, entriesAt };
 }
-/** A key without a text was skipped already: it is plain only if it is one of the few plain values that have none. */
-const isPlainAt = (reader: HessianReader, at: number): boolean => reader.bytes[at] === HESSIAN_NULL;
-
+/** An entry's key; undefined where it is not a string. */
+export function attachmentKey(bytes: Uint8Array, { start, valueAt, isText }: Attachment): string | undefined {
+  return isText ? (new HessianReader(bytes, start, valueAt).string() ?? undefined) : undefined;
+}
+/** Is that the entry's key? Compares bytes as long as they are ASCII: asked of every entry of every request. Others are decoded, as there is more than one way to write them. */
+export function isKey(bytes: Uint8Array, entry: Attachment, name: string): boolean {
+  const { start, isText } = entry;
+  if (!isText) return false;
+  if (bytes[start] < 0x20) {
+    if (bytes[start] !== name.length) return false;
+    let i = 0;
+    for (; i < name.length && bytes[start + 1 + i] < 0x80; i++) if (bytes[start + 1 + i] !== name.charCodeAt(i)) return false;
+    if (i === name.length) return true;
+  }
+  return attachmentKey(bytes, entry) === name;
+}
 /** Text of an entry's value; undefined where it has none. Of a value that was skipped once, so that nothing is thrown. */
 export function attachmentText(bytes: Uint8Array, { valueAt, end, isPlain }: Attachment): string | undefined {
   return isPlain ? new HessianReader(bytes, valueAt, end).text() : undefined;
@@ -62,12 +75,13 @@ export function editAttachments(bytes: Uint8Array, map: AttachmentsMap, changes:
   const { entries } = map;
   const parts: Uint8Array[] = [map.entriesAt === map.start ? Uint8Array.of(HESSIAN_MAP) : bytes.subarray(map.start, map.entriesAt)];
   for (const [index, entry] of entries.entries()) {
-    if (entry.key === undefined || !changes.has(entry.key)) {
+    const key = attachmentKey(bytes, entry);
+    if (key === undefined || !changes.has(key)) {
       parts.push(bytes.subarray(entry.start, entry.end));
       continue;
     }
     if (!entry.isPlain && (isFollowed || entries.slice(index + 1).some(({ isPlain }) => !isPlain))) {
-      throw new CodecError('dubbo', 'FIXED_ATTACHMENT', entry.start, `${entry.key}: later values refer to what is in it`, 'stream');
+      throw new CodecError('dubbo', 'FIXED_ATTACHMENT', entry.start, `${key}: later values refer to what is in it`, 'stream');
     }
   }
   for (const [name, value] of changes) {

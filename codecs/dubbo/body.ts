@@ -1,6 +1,6 @@
 import { CodecError } from '../../src/base/errors.js';
 import type { Frame } from '../../src/protocol/frame.js';
-import { type AttachmentsMap, attachmentText, readAttachments } from './attachments.js';
+import { type AttachmentsMap, attachmentText, isKey, readAttachments } from './attachments.js';
 import { HessianReader } from './hessian.js';
 import { framing, SERIALIZATION, STATUS } from './spec.js';
 
@@ -81,19 +81,23 @@ export function countParameters(descriptor: string): number {
   return count;
 }
 
-/** One of the texts in front of the arguments. Undefined where it is null. */
+/** One of the texts in front of the arguments. Undefined where it is null, and in a response. */
 export function headText({ bytes, heads }: Body, index: number): string | undefined {
+  if (heads.length === 0) return undefined;
   return new HessianReader(bytes, heads[index], heads[index + 1]).string() ?? undefined;
 }
 /** Text of an attachment; of one that is there twice the last one counts, as in Dubbo's own map. */
 export function findAttachment({ bytes, attachments }: Body, name: string): string | undefined {
-  const entry = attachments.entries.findLast(({ key }) => key === name);
-  return entry === undefined ? undefined : attachmentText(bytes, entry);
+  for (let i = attachments.entries.length - 1; i >= 0; i--) {
+    const entry = attachments.entries[i];
+    if (isKey(bytes, entry, name)) return attachmentText(bytes, entry);
+  }
+  return undefined;
 }
 
 /** A request's method, without reading further than to it. Undefined as for `readBody`. */
 export function readMethod(frame: Frame): string | undefined {
-  if (frame.at(SLOT.serialization) !== SERIALIZATION.HESSIAN2 || frame.at(SLOT.event) === 1) return undefined;
+  if (frame.at(SLOT.serialization) !== SERIALIZATION.HESSIAN2 || frame.at(SLOT.event) === 1 || frame.at(SLOT.request) === 0) return undefined;
   try {
     const reader = new HessianReader(frame.section('body'));
     for (let i = 0; i < HEAD.METHOD; i++) reader.skipString();

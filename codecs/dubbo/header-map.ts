@@ -1,7 +1,7 @@
 import { CodecError } from '../../src/base/errors.js';
 import type { HeaderMap } from '../../src/protocol/codec.js';
 import type { Frame } from '../../src/protocol/frame.js';
-import { attachmentText, editAttachments } from './attachments.js';
+import { attachmentKey, attachmentText, editAttachments, isKey } from './attachments.js';
 import { type Body, findAttachment, headText, REQUEST_HEAD, readBody } from './body.js';
 import { encodeHessianString, HESSIAN_NULL } from './hessian.js';
 import { HEADER_BYTES } from './spec.js';
@@ -48,10 +48,11 @@ export class DubboHeaderMap implements HeaderMap {
       if (value !== undefined) entries.set(name, value);
     }
     for (const entry of body.attachments.entries) {
-      if (entry.key === undefined || names.includes(entry.key)) continue;
+      const key = attachmentKey(body.bytes, entry);
+      if (key === undefined || names.includes(key)) continue;
       const value = attachmentText(body.bytes, entry);
-      if (value === undefined) entries.delete(entry.key);
-      else entries.set(entry.key, value);
+      if (value === undefined) entries.delete(key);
+      else entries.set(key, value);
     }
     return entries;
   }
@@ -80,7 +81,7 @@ export function withHeaders(frame: Frame, changes: ReadonlyMap<string, string | 
   const edits = new Map(changes);
   let at = 0;
   if (body.heads.length > 0) {
-    const isAttachment = (name: string) => attachments.entries.some(({ key }) => key === name);
+    const isAttachment = (name: string) => attachments.entries.some((entry) => isKey(bytes, entry, name));
     const replaceHead = (index: number, value: Uint8Array): void => {
       parts.push(bytes.subarray(at, body.heads[index]), value);
       at = body.heads[index + 1];

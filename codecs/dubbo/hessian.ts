@@ -67,6 +67,9 @@ export class HessianReader {
   get isOver(): boolean {
     return this.at >= this.end;
   }
+  get isAtString(): boolean {
+    return isString(this.next);
+  }
   /** The next byte, which is not taken; -1 at the end. */
   get next(): number {
     return this.at < this.end ? this.bytes[this.at] : -1;
@@ -77,6 +80,12 @@ export class HessianReader {
    * which later values refer to them.
    */
   skip(): boolean {
+    if (this.isAtString) {
+      // The short way of the most frequent value.
+      this.#countValue();
+      this.#skipString(this.#byte());
+      return true;
+    }
     let isPlain = true;
     const open: number[] = [1];
     while (open.length > 0) {
@@ -90,7 +99,7 @@ export class HessianReader {
         open.pop();
         continue;
       }
-      if (++this.#values > HESSIAN_LIMIT.VALUES) this.#bad(`more than ${HESSIAN_LIMIT.VALUES} values`);
+      this.#countValue();
       if (tag === TAG.DEFINITION) {
         // Stands in front of a value, and is none.
         this.#definition();
@@ -289,6 +298,9 @@ export class HessianReader {
     }
   }
 
+  #countValue(): void {
+    if (++this.#values > HESSIAN_LIMIT.VALUES) this.#bad(`more than ${HESSIAN_LIMIT.VALUES} values`);
+  }
   #byte(): number {
     if (this.at >= this.end) this.#bad('a value is longer than the body');
     return this.bytes[this.at++];

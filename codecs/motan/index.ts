@@ -13,7 +13,11 @@ const NO_BYTES = new Uint8Array(0);
 
 const metaOf = (frame: Frame): HeaderEntries => new HeaderEntries(() => readMeta(frame.section('meta')));
 function encode(messageType: number, status: number, serialize: number, idLow: number, idHigh: number, meta: Uint8Array): Uint8Array {
-  const head = new ByteWriter().u16(MAGIC).u8(messageType).u8((VERSION << 3) | status).u8(serialize << 3);
+  const head = new ByteWriter()
+    .u16(MAGIC)
+    .u8(messageType)
+    .u8((VERSION << 3) | status)
+    .u8(serialize << 3);
   return head.u64(idLow, idHigh).u32(meta.length).bytes(meta).u32(0).take();
 }
 
@@ -35,7 +39,12 @@ export default {
     const { raw } = frame;
     const meta = encodeMeta(changedEntries(readMeta(frame.section('meta')), changes));
     const behind = META_AT + frame.sectionBytes('meta');
-    return new ByteWriter().bytes(raw.subarray(0, META_AT - 4)).u32(meta.length).bytes(meta).bytes(raw.subarray(behind)).take();
+    return new ByteWriter()
+      .bytes(raw.subarray(0, META_AT - 4))
+      .u32(meta.length)
+      .bytes(meta)
+      .bytes(raw.subarray(behind))
+      .take();
   },
   status: (response) => response.at(STATUS_SLOT),
   respond(request, { status, details }) {

@@ -70,7 +70,8 @@ export function openSession(side: Side, { maxFrameBytes }: FrameLimits): FrameSe
     const tag = isRequestPacket ? REQUEST_TAG : RESPONSE_TAG;
     const isNumber = (number: number): boolean => types[number] === TYPE.ZERO || (types[number] >= TYPE.BYTE && types[number] <= TYPE.LONG);
     if (!isNumber(1)) throw bad('NO_VERSION', 4, 'the first field is not iVersion');
-    if (!isNumber(tag.REQUEST_ID) || types[tag.REQUEST_ID] === TYPE.LONG) throw bad('NO_REQUEST_ID', 4, `no number of 32 bits with tag ${tag.REQUEST_ID}`);
+    if (!isNumber(tag.REQUEST_ID) || types[tag.REQUEST_ID] === TYPE.LONG)
+      throw bad('NO_REQUEST_ID', 4, `no number of 32 bits with tag ${tag.REQUEST_ID}`);
     if (!isRequestPacket && !isNumber(RESPONSE_TAG.RET)) throw bad('UNKNOWN_PACKET', 4, 'tag 5 is neither a servant name nor a result');
     const id = numbers[tag.REQUEST_ID];
     filler
@@ -110,7 +111,8 @@ export function openSession(side: Side, { maxFrameBytes }: FrameLimits): FrameSe
         return isPush && equals(bytes, from[RESPONSE_TAG.RESULT_DESC], to[RESPONSE_TAG.RESULT_DESC], RECONNECT_BYTES) ? 'go-away' : 'response';
       }
       if (side === 'upstream') return numbers[1] === VERSION.TUP ? 'response' : 'unknown';
-      if (types[REQUEST_TAG.FUNCTION] !== ABSENT && equals(bytes, from[REQUEST_TAG.FUNCTION], to[REQUEST_TAG.FUNCTION], PING_BYTES)) return 'heartbeat';
+      if (types[REQUEST_TAG.FUNCTION] !== ABSENT && equals(bytes, from[REQUEST_TAG.FUNCTION], to[REQUEST_TAG.FUNCTION], PING_BYTES))
+        return 'heartbeat';
       return isNumber(2) && numbers[2] === PACKET_TYPE.ONEWAY ? 'oneway' : 'request';
     }
   }
@@ -143,7 +145,10 @@ function walk(bytes: Uint8Array, start: number, end: number, { types, at, from, 
 /** The frame with its bytes from `at` on, `length` of them, replaced: nothing else changes, fields that nobody here knows included. */
 export function spliced(frame: Frame, at: number, length: number, bytes: Uint8Array): Uint8Array {
   const { raw } = frame;
-  const out = new ByteWriter().bytes(raw.subarray(0, at)).bytes(bytes).bytes(raw.subarray(at + length));
+  const out = new ByteWriter()
+    .bytes(raw.subarray(0, at))
+    .bytes(bytes)
+    .bytes(raw.subarray(at + length));
   return out.setU32(0, out.length).take();
 }
 /** The frame with another id, in the narrowest type that holds it: the frame's length may change. */

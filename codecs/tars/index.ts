@@ -99,7 +99,6 @@ export default {
         .map(REQUEST_TAG.STATUS, []),
     ),
   // Servers answer a ping as they answer any call; a one-way ping wants no answer.
-  heartbeatAck: (ping) =>
-    ping.at(PACKET) === PACKET_TYPE.ONEWAY ? new Uint8Array(0) : frameOf(response(VERSION.TARS, ping.idLow, RET.OK)),
+  heartbeatAck: (ping) => (ping.at(PACKET) === PACKET_TYPE.ONEWAY ? new Uint8Array(0) : frameOf(response(VERSION.TARS, ping.idLow, RET.OK))),
   goAway: () => frameOf(response(VERSION.TARS, 0, RET.OK).text(RESPONSE_TAG.RESULT_DESC, RECONNECT)),
 } satisfies Codec;

@@ -31,7 +31,16 @@ export const LAST_TAG = 10;
 export const VERSION = { TARS: 1, TUP: 3, JSON: 5 } as const;
 export const PACKET_TYPE = { NORMAL: 0, ONEWAY: 1 } as const;
 /** Values of iRet. */
-export const RET = { OK: 0, NO_FUNCTION: -3, NO_SERVANT: -4, QUEUE_TIMEOUT: -6, CALL_TIMEOUT: -7, PROXY_CONNECT: -8, OVERLOAD: -9, UNKNOWN: -99 } as const;
+export const RET = {
+  OK: 0,
+  NO_FUNCTION: -3,
+  NO_SERVANT: -4,
+  QUEUE_TIMEOUT: -6,
+  CALL_TIMEOUT: -7,
+  PROXY_CONNECT: -8,
+  OVERLOAD: -9,
+  UNKNOWN: -99,
+} as const;
 export const PING = 'tars_ping';
 /** sResultDesc of the push (iRequestId 0) that asks a client to leave the connection. */
 export const RECONNECT = '_reconnect_';

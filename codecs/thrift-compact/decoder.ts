@@ -10,8 +10,7 @@ const [LENGTH, TYPE, SEQID, NAME_BYTES] = ['length', 'type', 'seqid', 'nameBytes
 const [NAME, STRUCT] = [layout.section('name'), layout.section('struct')];
 const VARINT_MAX_BYTES = 5;
 const bad = (code: string, offset: number, detail: string) => new CodecError('thrift-compact', code, offset, detail);
-const u32At = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+const u32At = (bytes: Uint8Array, at: number): number => ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 
 /** Reads whole frames; the head is checked as far as it is there, the rest when all of the frame is. */
 export function openSession({ maxFrameBytes }: FrameLimits): FrameSession {
@@ -67,6 +66,9 @@ export function withId(frame: Frame, low: number): Uint8Array {
   const { raw } = frame;
   let behind = 6;
   while (raw[behind] >= 0x80) behind++;
-  const out = new ByteWriter().bytes(raw.subarray(0, 6)).varint(low).bytes(raw.subarray(behind + 1));
+  const out = new ByteWriter()
+    .bytes(raw.subarray(0, 6))
+    .varint(low)
+    .bytes(raw.subarray(behind + 1));
   return out.setU32(0, out.length - 4).take();
 }

@@ -53,7 +53,10 @@ export default {
   statusClass: (status) => (status === STATUS.APPLICATION_EXCEPTION ? 500 : 200),
   respond(request, reply) {
     const name = request.section('name');
-    const out = new ByteWriter().u32(0).u8(PROTOCOL_ID).u8((MESSAGE_TYPE.EXCEPTION << 5) | VERSION);
+    const out = new ByteWriter()
+      .u32(0)
+      .u8(PROTOCOL_ID)
+      .u8((MESSAGE_TYPE.EXCEPTION << 5) | VERSION);
     out.varint(request.idLow).varint(name.length).bytes(name).bytes(applicationException(reply));
     return out.setU32(0, out.length - 4).take();
   },

@@ -9,6 +9,9 @@ const FIELD_TYPE = { STOP: 0, I32: 8, STRING: 11 } as const;
 export function applicationException({ status, details }: LocalReply): Uint8Array {
   const message = Buffer.from(details, 'utf8');
   const out = new ByteWriter().u8(FIELD_TYPE.STRING).u16(1).u32(message.length).bytes(message);
-  out.u8(FIELD_TYPE.I32).u16(2).u32(status === 404 ? EXCEPTION_TYPE.UNKNOWN_METHOD : EXCEPTION_TYPE.INTERNAL_ERROR);
+  out
+    .u8(FIELD_TYPE.I32)
+    .u16(2)
+    .u32(status === 404 ? EXCEPTION_TYPE.UNKNOWN_METHOD : EXCEPTION_TYPE.INTERNAL_ERROR);
   return out.u8(FIELD_TYPE.STOP).take();
 }

@@ -15,8 +15,7 @@ const [FRAME_TYPE_SLOT, STREAM_TYPE, TOTAL, HEADER_BYTES, STREAM_ID, VERSION, RE
 const [HEADER_SECTION, BODY] = [layout.section('header'), layout.section('body')];
 const MAX_HEADER_BYTES = 0xffff;
 const bad = (code: string, offset: number, detail: string) => new CodecError('trpc', code, offset, detail);
-const u32At = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+const u32At = (bytes: Uint8Array, at: number): number => ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 
 /** Reads whole frames. Requests and responses have the same head: what a frame is, its side tells. */
 export function openSession(side: Side, { maxFrameBytes }: FrameLimits): FrameSession {
@@ -88,7 +87,10 @@ export function headerWithout(header: Uint8Array, number: number): ByteWriter {
 export function frameLike(frame: Frame, streamId: number, header: Uint8Array, body: Uint8Array): Uint8Array {
   if (header.length > MAX_HEADER_BYTES) throw new RangeError(`a header of ${header.length} bytes`);
   const { raw } = frame;
-  const out = new ByteWriter().bytes(raw.subarray(0, 4)).u32(HEAD_BYTES + header.length + body.length).u16(header.length);
+  const out = new ByteWriter()
+    .bytes(raw.subarray(0, 4))
+    .u32(HEAD_BYTES + header.length + body.length)
+    .u16(header.length);
   return out.u32(streamId).bytes(raw.subarray(14, HEAD_BYTES)).bytes(header).bytes(body).take();
 }
 /** The frame with another request id, a varint: the frame's length may change. The head's copy of it follows, where there is one. */

@@ -1,8 +1,8 @@
 import { ByteWriter } from '../../src/protocol/byte-writer.js';
 import type { Codec } from '../../src/protocol/codec.js';
 import type { Frame } from '../../src/protocol/frame.js';
-import { changedEntries, HeaderEntries, type HeaderEntry } from '../../src/protocol/header-entries.js';
 import { KIND_NUMBER } from '../../src/protocol/frame-layout.js';
+import { changedEntries, HeaderEntries, type HeaderEntry } from '../../src/protocol/header-entries.js';
 import { ProtobufReader, WIRE } from '../../src/protocol/protobuf-reader.js';
 import { frameLike, headerWithout, openSession, withId } from './decoder.js';
 import { match } from './matcher.js';
@@ -78,7 +78,7 @@ export default {
     return frameLike(frame, frame.field('streamId'), header.take(), frame.section('body'));
   },
   // `ret` is the framework's; a service's own error (`func_ret`) is an answer, told apart by its sign.
-  status: (response) => (response.at(RET_SLOT) | 0) || (response.at(FUNC_RET) === 0 ? 0 : -1),
+  status: (response) => response.at(RET_SLOT) | 0 || (response.at(FUNC_RET) === 0 ? 0 : -1),
   statusClass: (ret) => (ret === -1 ? 200 : (CLASS_OF[ret] ?? 500)),
   respond(request, { status, details }) {
     const text = Buffer.from(details, 'utf8');

@@ -97,6 +97,11 @@ export function encodeWithBlocks(
   while ((COUNTED_FIELD_BYTES + info.length) % 4 !== 0) info.u8(INFO.PADDING);
   const words = (COUNTED_FIELD_BYTES + info.length) / 4;
   if (words > 0xffff) throw new RangeError(`a header of ${words} words`);
-  const out = new ByteWriter().u32(HEADER_AT - 4 + info.length + payload.length).u16(0x1000).u16(flags).u32(seqid).u16(words);
+  const out = new ByteWriter()
+    .u32(HEADER_AT - 4 + info.length + payload.length)
+    .u16(0x1000)
+    .u16(flags)
+    .u32(seqid)
+    .u16(words);
   return out.u8(protocol).u8(transforms.length).bytes(info.take()).bytes(payload).take();
 }

@@ -58,7 +58,8 @@ export default {
   endsConnection: (response) => isClosing(readBlocks(response)),
   respond(request, reply) {
     const message = readMessage(request.section('payload'));
-    const protocol = message !== undefined && request.at(PROTOCOL_SLOT) === PROTOCOL.KITEX_PROTOBUF ? PROTOCOL.KITEX_PROTOBUF : PROTOCOL.THRIFT_BINARY;
+    const protocol =
+      message !== undefined && request.at(PROTOCOL_SLOT) === PROTOCOL.KITEX_PROTOBUF ? PROTOCOL.KITEX_PROTOBUF : PROTOCOL.THRIFT_BINARY;
     const blocks = { integers: new Map([[KEY.MESSAGE_TYPE as number, `${MESSAGE_TYPE.EXCEPTION}`]]), strings: new Map(), aclToken: undefined };
     const head = { flags: request.at(FLAGS), seqid: request.idLow, protocol, transforms: new Uint8Array(0) };
     return encodeWithBlocks(head, blocks, exceptionPayload(message, request.idLow, reply));

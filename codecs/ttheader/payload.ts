@@ -43,7 +43,13 @@ export function exceptionPayload(request: Message | undefined, seqid: number, { 
   const name = request?.name ?? new Uint8Array(0);
   const out = new ByteWriter();
   if (request?.isFramed === true) out.u32(0);
-  out.u16(request?.magic ?? THRIFT).u8(0).u8(MESSAGE_TYPE.EXCEPTION).u32(name.length).bytes(name).u32(request?.seqid ?? seqid);
+  out
+    .u16(request?.magic ?? THRIFT)
+    .u8(0)
+    .u8(MESSAGE_TYPE.EXCEPTION)
+    .u32(name.length)
+    .bytes(name)
+    .u32(request?.seqid ?? seqid);
   // Kitex's ErrorProto {1: type, 2: message}, or the struct {1: string message, 2: i32 type}.
   if (request?.magic === KITEX_PROTOBUF) out.u8(0x08).varint(type).u8(0x12).varint(text.length).bytes(text);
   else out.u8(11).u16(1).u32(text.length).bytes(text).u8(8).u16(2).u32(type).u8(0);

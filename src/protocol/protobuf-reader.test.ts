@@ -37,7 +37,20 @@ test('walks a message inside of a field', () => {
 });
 
 test('says that bytes are broken, and never looks past their end', () => {
-  for (const hex of ['08', '0880', '0a05aa', '0dffffff', '11ffffffffffffff', '00', '0b', '0c', '0e', '08' + '80'.repeat(10) + '01', '0affffffff0f', '0a8080808010'])
+  for (const hex of [
+    '08',
+    '0880',
+    '0a05aa',
+    '0dffffff',
+    '11ffffffffffffff',
+    '00',
+    '0b',
+    '0c',
+    '0e',
+    `08${'80'.repeat(10)}01`,
+    '0affffffff0f',
+    '0a8080808010',
+  ])
     assert.equal(fieldsOf(hex).isBroken, true, hex);
 });
 

@@ -42,7 +42,7 @@ export class ProtobufReader {
     if (this.wireType !== WIRE.BYTES || !this.#varint()) return this.#broken();
     const length = this.low >>> 0;
     this.from = this.to;
-    return this.high === 0 && this.#skip(length);
+    return this.high === 0 ? this.#skip(length) : this.#broken();
   }
   /** Content of a length-delimited field. */
   get content(): Uint8Array {

@@ -41,7 +41,11 @@ const decoders = [native]
 const others = codecs.map(({ codec }) => codec);
 for (const { folder, codec } of codecs) {
   describe(`codecs/${folder}`, () => {
-    test('has a name of its own', () => assert.deepEqual(others.filter(({ name }) => name === codec.name), [codec]));
+    test('has a name of its own', () =>
+      assert.deepEqual(
+        others.filter(({ name }) => name === codec.name),
+        [codec],
+      ));
     for (const { rule, ok, detail } of resultsOf(folder, codec)) test(rule, () => assert.ok(ok, detail));
   });
 }

@@ -49,7 +49,8 @@ ${clusterConfig('up', [port], cluster)}
 ${clusterConfig('other', [other])}
 `;
 
-const request = (id: number, text: string, kind: number = KIND.REQUEST) => encodeFrame(framing, { fields: { kind, id }, sections: { body: Buffer.from(text) } });
+const request = (id: number, text: string, kind: number = KIND.REQUEST) =>
+  encodeFrame(framing, { fields: { kind, id }, sections: { body: Buffer.from(text) } });
 const response = (to: Frame, text: string, status = 0) =>
   encodeFrame(framing, { fields: { kind: KIND.RESPONSE, id: to.id, status }, sections: { body: Buffer.from(text) } });
 const text = (frame: Frame) => Buffer.from(frame.section('body')).toString();

@@ -1,5 +1,5 @@
 /** Clients and servers of an RPC protocol, for tests: they speak whole frames. */
-import { connect as netConnect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
 import { FrameReader } from '../../src/network/frame-reader.js';
 import { type Codec, frameWithId } from '../../src/protocol/codec.js';
 import type { Frame } from '../../src/protocol/frame.js';
@@ -94,4 +94,5 @@ export class RpcServer {
 }
 
 /** A frame's bytes with another id. */
-export const withId = (codec: Codec, frame: Frame, id: bigint): Uint8Array => frameWithId(codec, frame, Number(id & 0xffff_ffffn) | 0, Number(id >> 32n) | 0);
+export const withId = (codec: Codec, frame: Frame, id: bigint): Uint8Array =>
+  frameWithId(codec, frame, Number(id & 0xffff_ffffn) | 0, Number(id >> 32n) | 0);

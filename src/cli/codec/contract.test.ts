@@ -11,13 +11,19 @@ import { runContract } from './contract.js';
 import { readVectors, type Vector } from './vectors.js';
 
 const framing = frameLayout({
-  fields: { magic: u8(0, { equals: 0x4b }), kind: u8(1, { oneOf: ['request', 'response', 'heartbeat', 'heartbeat-ack'] }), id: u16(2), bodyBytes: u32(4) },
+  fields: {
+    magic: u8(0, { equals: 0x4b }),
+    kind: u8(1, { oneOf: ['request', 'response', 'heartbeat', 'heartbeat-ack'] }),
+    id: u16(2),
+    bodyBytes: u32(4),
+  },
   length: fixed(8).plus('bodyBytes'),
   sections: { body: 'bodyBytes' },
   id: 'id',
   kind: 'kind',
 });
-const frame = (kind: number, id: number, body = ''): Uint8Array => encodeFrame(framing, { fields: { kind, id }, sections: { body: Buffer.from(body) } });
+const frame = (kind: number, id: number, body = ''): Uint8Array =>
+  encodeFrame(framing, { fields: { kind, id }, sections: { body: Buffer.from(body) } });
 const good: Codec = {
   name: 'kv',
   pool: 'multiplex',
@@ -32,7 +38,12 @@ const good: Codec = {
 };
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const VECTORS: readonly Vector[] = [
-  { name: 'request', source: 'made here', hex: hex(frame(0, 7, 'hello')), frames: [{ kind: 'request', id: '7', fields: { bodyBytes: 5 }, sections: { body: '68656c6c6f' } }] },
+  {
+    name: 'request',
+    source: 'made here',
+    hex: hex(frame(0, 7, 'hello')),
+    frames: [{ kind: 'request', id: '7', fields: { bodyBytes: 5 }, sections: { body: '68656c6c6f' } }],
+  },
   { name: 'answer', source: 'made here', side: 'upstream', hex: hex(frame(1, 7, '!')), frames: [{ kind: 'response', id: '7' }] },
   { name: 'heartbeat', source: 'made here', hex: hex(frame(2, 8)), frames: [{ kind: 'heartbeat', id: '8' }] },
   { name: 'wrong magic', source: 'made here', hex: '4a00', error: { code: 'BAD_MAGIC', offset: 0 } },
@@ -42,7 +53,9 @@ const brokenRules = (codec: Codec, vectors = VECTORS, options = {}): string[] =>
     .filter(({ ok }) => !ok)
     .map(({ rule }) => rule);
 /** The same framing as a script, in which a test breaks one thing. */
-const scripted = (change: (decode: ReturnType<typeof createFrameDecoder>, maxFrameBytes: number) => ReturnType<typeof createFrameDecoder>): Codec => ({
+const scripted = (
+  change: (decode: ReturnType<typeof createFrameDecoder>, maxFrameBytes: number) => ReturnType<typeof createFrameDecoder>,
+): Codec => ({
   ...good,
   framing: {
     layout: layoutOf(good),
@@ -51,7 +64,10 @@ const scripted = (change: (decode: ReturnType<typeof createFrameDecoder>, maxFra
 });
 
 test('a codec that keeps all rules passes', () => {
-  assert.deepEqual(runContract(good, VECTORS).filter(({ ok }) => !ok), []);
+  assert.deepEqual(
+    runContract(good, VECTORS).filter(({ ok }) => !ok),
+    [],
+  );
   assert.deepEqual(brokenRules(scripted((decode) => decode)), []);
 });
 
@@ -75,7 +91,7 @@ const expectBroken = (title: string, codec: Codec, wanted: RegExp, options = {})
 expectBroken(
   'a frame that is given before it is whole',
   scripted((decode) => (bytes, start, end, ints, base) => decode(bytes, start, Math.min(bytes.length, end + 1), ints, base)),
-  /cut at every byte.*truncated vector/,
+  /truncated vector/,
 );
 expectBroken(
   'a limit that is looked at when all bytes are there',
@@ -104,7 +120,10 @@ expectBroken(
 );
 expectBroken(
   'an id that is not replaced',
-  { ...good, framing: { layout: framing, open: (_side, limits) => ({ decode: createFrameDecoder('kv', framing, limits) }), withId: ({ raw }) => raw.slice() } },
+  {
+    ...good,
+    framing: { layout: framing, open: (_side, limits) => ({ decode: createFrameDecoder('kv', framing, limits) }), withId: ({ raw }) => raw.slice() },
+  },
   /ids are replaced/,
 );
 expectBroken('a local reply with another id', { ...good, respond: () => frame(1, 9) }, /local replies/);
@@ -119,12 +138,7 @@ expectBroken(
   { ...good, headers: () => ({ get: () => undefined, entries: () => [] }), withHeaders: ({ raw }) => raw.slice() },
   /headers are read/,
 );
-expectBroken(
-  'a second decoder that disagrees',
-  good,
-  /random and mutated bytes/,
-  { decoders: [{ name: 'other', open: () => () => 0 }] },
-);
+expectBroken('a second decoder that disagrees', good, /random and mutated bytes/, { decoders: [{ name: 'other', open: () => () => 0 }] });
 
 test('vectors of another form are refused by name', () => {
   for (const [json, text] of [

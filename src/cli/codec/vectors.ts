@@ -11,6 +11,7 @@ export interface Vector {
   /** The side that sent them, for protocols whose bytes do not tell. Default `downstream`: a client's. */
   readonly side?: Side;
   readonly frames?: readonly VectorFrame[];
+  /** `offset` counts from the first byte of the broken frame; whole frames may stand before it. */
   readonly error?: { readonly code: string; readonly offset: number };
 }
 /** What is expected of a frame; what is left out is not looked at. */

@@ -125,10 +125,14 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
       case FRAME_KIND.RESPONSE:
       case FRAME_KIND.HEARTBEAT_ACK: {
         const user = this.#takeUser(frame);
+        const isLast = user !== undefined && codec.endsConnection?.(frame) === true;
         if (user === HEARTBEAT || (kind === FRAME_KIND.HEARTBEAT_ACK && user === undefined)) this.#alive();
         else if (user === undefined) owner.lateResponse();
         else user.onResponse(this, frame);
-        this.#afterAnswer();
+        if (isLast && this.state === UPSTREAM.OPEN) {
+          owner.goAway();
+          this.drain();
+        } else this.#afterAnswer();
         return;
       }
       case FRAME_KIND.HEARTBEAT: {
