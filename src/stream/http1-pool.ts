@@ -9,6 +9,7 @@
  */
 import type { Address, CloseReason, ConnectionHandler, ConnectOptions, Engine, FramingFault } from '../network/engine.js';
 import type { Head } from '../protocol/head.js';
+import type { ConnectionAccount } from './connection-account.js';
 
 /** Who uses a pooled connection: one request. */
 export interface UpstreamUser {
@@ -25,25 +26,9 @@ export interface UpstreamUser {
 }
 
 /** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
-export interface PoolOwner {
-  /** May one more connection be opened? A pool without any connection opens one even so (as Envoy does). */
-  mayConnect(): boolean;
-  /** A connection was wanted and not allowed. */
-  connectionRefused(): void;
-  /** May one more request wait? */
-  mayWait(): boolean;
-  waiting(delta: 1 | -1): void;
-  /** A connection attempt has begun. */
-  opened(): void;
-  connected(connectMs: number): void;
-  /** Connection attempt failed. */
-  connectFailed(reason: CloseReason): void;
-  /** A connection (also a failed attempt) is gone; `lengthMs` since the attempt began; `local`: our doing; `inUse`: with a request on it. */
-  closed(lengthMs: number, local: boolean, inUse: boolean): void;
-  idleTimeout(): void;
+export interface PoolOwner extends ConnectionAccount {
   maxRequests(): void;
   maxDuration(): void;
-  protocolError(): void;
 }
 
 export interface PoolOptions {

@@ -4,23 +4,12 @@
  */
 import type { CloseReason, ConnectOptions, Engine } from '../../network/engine.js';
 import type { Codec } from '../../protocol/codec.js';
+import type { ConnectionAccount } from '../connection-account.js';
 import type { TimerWheel } from '../timers.js';
 import { RpcUpstream, type RpcUser, UPSTREAM } from './rpc-upstream.js';
 
 /** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
-export interface RpcPoolOwner {
-  /** May one more connection be opened? A pool without any opens one even so (as Envoy does). */
-  mayConnect(): boolean;
-  connectionRefused(): void;
-  /** May one more request wait for a connection? */
-  mayWait(): boolean;
-  waiting(delta: 1 | -1): void;
-  opened(): void;
-  connected(connectMs: number): void;
-  connectFailed(reason: CloseReason): void;
-  closed(lengthMs: number, local: boolean, inUse: boolean): void;
-  idleTimeout(): void;
-  protocolError(): void;
+export interface RpcPoolOwner extends ConnectionAccount {
   /** An answer came for a request that is not there any more. */
   lateResponse(): void;
   goAway(): void;
