@@ -8,7 +8,7 @@ import { sleep, toolPath } from './process.js';
 export interface Scenario {
   readonly name: string;
   readonly what: string;
-  readonly mode: 'http' | 'tcp';
+  readonly mode: 'http' | 'tcp' | 'rpc';
   readonly path: string;
   /** Keep-alive connections (or connections at a time). */
   readonly connections: number;
@@ -18,6 +18,8 @@ export interface Scenario {
   readonly close: boolean;
   /** Idle connections to hold instead of sending load; 0: none. */
   readonly idle: number;
+  /** RPC: the protocol (RPC_TRAFFIC) and the bytes of payload of a request and of its answer. */
+  readonly rpc?: { readonly protocol: string; readonly payloadBytes: number };
 }
 
 const base = { mode: 'http', path: '/128', connections: 64, bodyBytes: 0, close: false, idle: 0 } as const;
@@ -31,6 +33,19 @@ export const SCENARIOS: readonly Scenario[] = [
   { ...base, name: 'connect', what: 'GET, 128-byte answer, a connection for each request', close: true },
   { ...base, name: 'tcp', what: 'the load of `small` through a TCP proxy', mode: 'tcp' },
   { ...base, name: 'idle10k', what: 'resident memory of 10,000 idle keep-alive connections (rssMb: the growth)', idle: 10_000 },
+  ...['bolt', 'dubbo', 'tars', 'private'].flatMap((protocol) =>
+    [128, 4096].map((payloadBytes): Scenario => {
+      const [name, size] = payloadBytes === 128 ? [protocol, '128-byte'] : [`${protocol}4k`, '4 KiB'];
+      const codec = protocol === 'private' ? 'a described private protocol (codecs/example)' : protocol;
+      return {
+        ...base,
+        name,
+        what: `${codec}: ${size} payloads, 8 connections with 32 requests in flight each`,
+        mode: 'rpc',
+        rpc: { protocol, payloadBytes },
+      };
+    }),
+  ),
 ];
 
 /** What a run of load gave. */
@@ -41,6 +56,8 @@ export interface LoadResult {
   readonly p99Ms: number;
   /** Connections and requests that failed. */
   readonly errors: number;
+  /** CPU of the load generator for each request, µs, where it says so. */
+  readonly loadUs?: number;
 }
 
 /** Runs wrk, pinned to one core. Throws where it fails or no request came through. */

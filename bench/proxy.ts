@@ -8,6 +8,7 @@ import { availableParallelism, cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LoadResult, runWrk, SCENARIOS, type Scenario, withIdle } from './load.js';
 import { cpuTime, freePort, rssBytes, start, toolPath, waitForPort } from './process.js';
+import { RPC_TRAFFIC, runRpcLoad, serverArguments } from './rpc.js';
 import { type Place, peer, SUBJECTS, type Subject, type SubjectKind } from './subjects.js';
 
 /** One row of the JSON report: medians of the rounds. For `idle10k` `rssMb` is the growth of memory with the connections, in MiB like elsewhere. */
@@ -62,8 +63,11 @@ function parse(args: readonly string[]): Options | undefined {
     if (flag === '--help' || flag === '-h') return undefined;
     const value = inline ?? args[++i];
     if (value === undefined) throw new Error(`${flag} needs a value\n${USAGE}`);
-    if (flag === '--scenario') options.scenarios.push(named(flag, SCENARIOS, value));
-    else if (flag === '--subject') options.subjects.push(named(flag, SUBJECTS, value));
+    if (flag === '--scenario') {
+      const one = named(flag, SCENARIOS, value);
+      // A protocol by its name: all its payloads.
+      options.scenarios.push(...SCENARIOS.filter((other) => other === one || (other.rpc !== undefined && other.rpc.protocol === value)));
+    } else if (flag === '--subject') options.subjects.push(named(flag, SUBJECTS, value));
     else if (flag === '--seconds') options.seconds = number(flag, value);
     else if (flag === '--rounds') options.rounds = Math.ceil(number(flag, value));
     else if (flag === '--json') options.json = value;
@@ -76,16 +80,23 @@ function parse(args: readonly string[]): Options | undefined {
   return options;
 }
 
-/** Compiles the backend where it is missing or older than its source; gives its path. */
-function backendProgram(root: string): string {
-  const source = join(root, 'bench/backend.cc');
-  const program = join(root, 'build/bench/backend');
-  const built = statSync(program, { throwIfNoEntry: false });
-  if (built !== undefined && built.mtimeMs >= statSync(source).mtimeMs) return program;
+/** Compiles a program of this folder where it is missing or older than its source; gives its path. */
+function program(root: string, name: string): string {
+  const source = join(root, `bench/${name}.cc`);
+  const path = join(root, `build/bench/${name}`);
+  const built = statSync(path, { throwIfNoEntry: false });
+  if (built !== undefined && built.mtimeMs >= statSync(source).mtimeMs) return path;
   mkdirSync(join(root, 'build/bench'), { recursive: true });
-  const { status, stderr } = spawnSync(toolPath('g++'), ['-std=c++20', '-O2', source, '-o', program], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`bench/backend.cc: ${stderr}`);
-  return program;
+  const { status, stderr } = spawnSync(toolPath('g++'), ['-std=c++20', '-O2', source, '-o', path], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`bench/${name}.cc: ${stderr}`);
+  return path;
+}
+
+/** Sends load to a subject. Throws where it fails. */
+function runLoad(root: string, port: number, scenario: Scenario, seconds: number): Promise<LoadResult> {
+  const { rpc } = scenario;
+  if (rpc === undefined) return runWrk(root, LOAD_CORE, port, scenario, seconds);
+  return runRpcLoad(program(root, 'rpc_peer'), LOAD_CORE, port, RPC_TRAFFIC[rpc.protocol](rpc.payloadBytes), seconds);
 }
 
 type Measured = Omit<Row, 'subject' | 'scenario'>;
@@ -108,9 +119,10 @@ async function measure(root: string, subject: Subject, scenario: Scenario, secon
       return measured(result, before, cpuTime(pid), rssBytes(pid) - rssBefore);
     });
   }
-  const result = await runWrk(root, LOAD_CORE, subject.port, scenario, seconds);
+  const result = await runLoad(root, subject.port, scenario, seconds);
   const after = cpuTime(pid);
   if (result.errors > 0) console.log(`  ${subject.name}: ${result.errors} errors in ${result.requests} requests`);
+  if (result.loadUs !== undefined) console.log(`  ${subject.name}: the load generator took ${result.loadUs.toFixed(2)} µs of CPU for each request`);
   return measured(result, before, after, rssBytes(pid));
 }
 
@@ -176,7 +188,7 @@ async function warm(root: string, kind: SubjectKind, place: Place, scenario: Sce
   let subject: Subject | undefined;
   try {
     subject = await kind.launch(place);
-    await runWrk(root, LOAD_CORE, subject.port, load, Math.min(2, Math.max(1, Math.ceil(seconds / 2))));
+    await runLoad(root, subject.port, load, Math.min(2, Math.max(1, Math.ceil(seconds / 2))));
     return subject;
   } catch (error) {
     console.log(`  ${kind.name} is left out: ${(error as Error).message}`);
@@ -187,7 +199,11 @@ async function warm(root: string, kind: SubjectKind, place: Place, scenario: Sce
 
 /** Measures the subjects of one scenario in interleaved rounds; gives the medians. */
 async function runScenario(root: string, folder: string, scenario: Scenario, options: Options, backendPort: number): Promise<Row[]> {
-  const place = { root, folder, mode: scenario.mode, core: SUBJECT_CORE, backendPort };
+  const traffic = scenario.rpc && RPC_TRAFFIC[scenario.rpc.protocol](scenario.rpc.payloadBytes);
+  const serverPort = traffic === undefined ? backendPort : await freePort();
+  const server = traffic && start(LOAD_CORE, program(root, 'rpc_peer'), serverArguments(serverPort, traffic));
+  if (server !== undefined) await waitForPort(serverPort, server, 'the RPC server');
+  const place = { root, folder, mode: scenario.mode, core: SUBJECT_CORE, backendPort: serverPort, codec: traffic?.codec };
   const subjects = new Map<string, Subject>();
   const rounds = new Map<string, Measured[]>();
   // Memory that was once used is not given back: what idle connections cost is asked of a fresh process each time.
@@ -216,6 +232,7 @@ async function runScenario(root: string, folder: string, scenario: Scenario, opt
     }
   } finally {
     await Promise.all([...subjects.values()].map((subject) => subject.running.stop()));
+    await server?.stop();
   }
   return [...rounds].map(([name, results]) => summary(name, scenario.name, results));
 }
@@ -231,7 +248,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const root = process.cwd();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   const backendPort = await freePort();
-  const backend = start(LOAD_CORE, backendProgram(root), [String(backendPort)]);
+  const backend = start(LOAD_CORE, program(root, 'backend'), [String(backendPort)]);
   const rows: Row[] = [];
   let failed = false;
   const interrupted = () => process.exit(130);

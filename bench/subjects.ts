@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, type Running, start, toolPath, waitForPort } from './process.js';
 
-/** `http`: an HTTP proxy; `tcp`: the same load through a TCP proxy. */
-export type Mode = 'http' | 'tcp';
+/** `http`: an HTTP proxy; `tcp`: the same load through a TCP proxy; `rpc`: an RPC proxy, or a peer that relays the bytes as they are. */
+export type Mode = 'http' | 'tcp' | 'rpc';
 
 /** A subject that runs. */
 export interface Subject {
@@ -22,6 +22,8 @@ export interface Place {
   readonly mode: Mode;
   readonly core: number;
   readonly backendPort: number;
+  /** Of mode `rpc`: the codec. */
+  readonly codec?: string;
 }
 
 /** How to start one subject. `launch` throws where it cannot run; the error says what is missing. */
@@ -33,7 +35,13 @@ export interface SubjectKind {
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
 function configure(place: Place, template: string, port: number, more: Readonly<Record<string, string>> = {}): string {
-  const values: Record<string, string> = { PORT: String(port), BACKEND_PORT: String(place.backendPort), FOLDER: place.folder, ...more };
+  const values: Record<string, string> = {
+    PORT: String(port),
+    BACKEND_PORT: String(place.backendPort),
+    FOLDER: place.folder,
+    CODEC: place.codec ?? '',
+    ...more,
+  };
   const text = readFileSync(join(place.root, 'bench/configs', template), 'utf8').replace(
     /@([A-Z_]+)@/g,
     (whole, name: string) => values[name] ?? whole,
@@ -70,17 +78,25 @@ function sluice(name: string, backend: string): SubjectKind {
 const nodeHttp: SubjectKind = {
   name: 'node-http',
   launch: async (place) => {
+    if (place.mode === 'rpc') throw new Error('it knows HTTP and TCP only');
     const port = await freePort();
     const args = [join(place.root, 'bench/peers/node-http.mjs'), place.mode, String(port), String(place.backendPort)];
     return launched('node-http', port, start(place.core, process.execPath, args));
   },
 };
 
+/** Peers that know no RPC protocol relay its bytes: the floor of what an RPC proxy can cost. */
+const relayMode = ({ mode }: Place): 'http' | 'tcp' => (mode === 'http' ? 'http' : 'tcp');
+
 const haproxy: SubjectKind = {
   name: 'haproxy',
   launch: async (place) => {
     const port = await freePort();
-    return launched('haproxy', port, start(place.core, toolPath('haproxy'), ['-db', '-f', configure(place, `haproxy-${place.mode}.cfg`, port)]));
+    return launched(
+      'haproxy',
+      port,
+      start(place.core, toolPath('haproxy'), ['-db', '-f', configure(place, `haproxy-${relayMode(place)}.cfg`, port)]),
+    );
   },
 };
 
@@ -88,13 +104,13 @@ const nginx: SubjectKind = {
   name: 'nginx',
   launch: async (place) => {
     const command = toolPath('nginx');
-    if (place.mode === 'tcp' && !existsSync(STREAM_MODULE)) {
+    if (relayMode(place) === 'tcp' && !existsSync(STREAM_MODULE)) {
       throw new Error('the stream module of nginx is missing (Debian: apt-get install libnginx-mod-stream)');
     }
     const port = await freePort();
     const folder = join(place.folder, `nginx-${port}`);
     mkdirSync(folder, { recursive: true });
-    const file = configure(place, `nginx-${place.mode}.conf`, port, { FOLDER: folder, LOAD_STREAM: `load_module ${STREAM_MODULE};` });
+    const file = configure(place, `nginx-${relayMode(place)}.conf`, port, { FOLDER: folder, LOAD_STREAM: `load_module ${STREAM_MODULE};` });
     return launched('nginx', port, start(place.core, command, ['-e', 'stderr', '-p', folder, '-c', file]));
   },
 };
