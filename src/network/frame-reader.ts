@@ -1,6 +1,6 @@
 import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, frameWithId, isScripted, layoutOf, type Side } from '../protocol/codec.js';
 import { Frame } from '../protocol/frame.js';
-import { createFrameDecoder, DECODED, type FrameDecode } from '../protocol/frame-decoder.js';
+import { createFrameDecoder, DECODED, type FrameDecode, patchId } from '../protocol/frame-decoder.js';
 import type { FrameLayout } from '../protocol/frame-layout.js';
 
 /**
@@ -33,6 +33,15 @@ export class FrameReader {
     if (end === start || this.#decode(bytes, start, end, frame.ints, 0) !== DECODED.WHOLE) return 0;
     frame.bytes = bytes;
     return frame.length;
+  }
+  /** Ids keep their place and width: `patch` is enough. */
+  get patchesInPlace(): boolean {
+    return this.#session === undefined;
+  }
+  /** Writes another id into a copy of `frame` at `bytes[at]`, and its checksum anew. */
+  patch(bytes: Uint8Array, at: number, low: number, high: number): void {
+    const { frame } = this;
+    if (frame.hasId) patchId(this.layout, bytes, at, frame.ints, 0, low, high);
   }
   /** The bytes of `frame` with another id; a fresh array. */
   withId(low: number, high: number): Uint8Array {

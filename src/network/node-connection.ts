@@ -279,6 +279,18 @@ export class NodeConnection {
     room.bytes.set(bytes, room.at);
     room.at += length;
   }
+  /** Queues the frame in hand with another id, patched where it lies. False: it is large, or its id cannot be patched in place. */
+  putFrame(frames: FrameReader, low: number, high: number): boolean {
+    const { length } = frames.frame;
+    if (length > JOIN_BYTES || !frames.patchesInPlace) return false;
+    const room = this.#roomFor(length);
+    room.bytes.set(frames.frame.raw, room.at);
+    frames.patch(room.bytes, room.at, low, high);
+    room.at += length;
+    this.#outBytes += length;
+    this.written += length;
+    return true;
+  }
   #roomFor(length: number): Room {
     const room = this.#room;
     if (room.bytes.length - room.at < length) {
