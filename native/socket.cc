@@ -48,6 +48,19 @@ void remove_stale(const SocketAddress& address) {
   if (connect(probe.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED) unlink(unix_address->sun_path);
 }
 
+/// `::ffff:a.b.c.d` as the IPv4 address that it is; any other address unchanged.
+SocketAddress unmapped(const SocketAddress& address) {
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
+  if (address.family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) return address;
+  SocketAddress v4;
+  auto* to = reinterpret_cast<sockaddr_in*>(&v4.storage);
+  to->sin_family = AF_INET;
+  to->sin_port = v6->sin6_port;
+  std::memcpy(&to->sin_addr, &v6->sin6_addr.s6_addr[12], sizeof to->sin_addr);
+  v4.length = sizeof *to;
+  return v4;
+}
+
 }  // namespace
 
 Fd& Fd::operator=(Fd&& other) noexcept {
@@ -164,15 +177,13 @@ Fd start_connect(const SocketAddress& address, const SocketAddress* source, cons
 }
 
 std::optional<SocketAddress> original_destination(int fd, const SocketAddress& local) {
+  // An IPv4 client of a dual-stack listener has a mapped address, but was redirected as IPv4.
+  const SocketAddress real = unmapped(local);
   SocketAddress original;
   original.length = sizeof original.storage;
-  const int level = local.family() == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  const int level = real.family() == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
   if (getsockopt(fd, level, kSoOriginalDst, &original.storage, &original.length) != 0) return std::nullopt;
-  if (original.length == local.length && std::memcmp(&original.storage, &local.storage, 8) == 0 &&
-      (local.family() == AF_INET || std::memcmp(&original.storage, &local.storage, sizeof(sockaddr_in6)) == 0)) {
-    return std::nullopt;
-  }
-  return original;
+  return original.text() == real.text() ? std::nullopt : std::optional(original);
 }
 
 }  // namespace sluice
