@@ -74,7 +74,8 @@ export interface RouteOptions {
   readonly log?: string;
 }
 
-const indent = (text: string, by: number) =>
+/** Moves every line to the right. */
+export const indent = (text: string, by: number) =>
   text
     .trim()
     .split('\n')

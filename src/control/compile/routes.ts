@@ -193,11 +193,11 @@ function compilePath(match: Fields<v3.RouteMatch>): PathMatch | undefined {
 function compileAction(route: Fields<v3.Route>, scope: Scope, matched: MatchedPath): Route['action'] | undefined {
   const forward = route.child('route', `${ROUTE}.RouteAction`);
   if (forward !== undefined) return compileForward(forward, scope, matched);
-  const redirect = route.child('redirect', `${ROUTE}.RedirectAction`);
-  if (redirect !== undefined && scope.form === 'entries') {
+  if (scope.form === 'entries' && route.get('redirect') !== undefined) {
     route.problem('redirect', 'a request of an RPC protocol cannot be redirected; use route or direct_response', 'UNSUPPORTED');
     return undefined;
   }
+  const redirect = route.child('redirect', `${ROUTE}.RedirectAction`);
   if (redirect !== undefined) return compileRedirect(redirect, matched);
   const direct = route.child('directResponse', `${ROUTE}.DirectResponseAction`);
   if (direct !== undefined) return compileDirect(direct, scope);

@@ -150,7 +150,15 @@ export class RpcRequest implements RpcUser, TimerOwner {
     if (cluster === undefined || choice === undefined) return 0;
     this.#retry.begin(this.#oneway ? undefined : action.retry, view, false);
     const timeoutMs = this.#oneway ? 0 : timeoutOf(action.timeoutMs, action.maxStreamDurationMs, codec.timeoutMs?.(frame));
-    if (route.requestHeaders !== undefined || choice.requestHeaders !== undefined) {
+    const changesRequest = route.requestHeaders !== undefined || choice.requestHeaders !== undefined;
+    const changesResponse = route.responseHeaders !== undefined || choice.responseHeaders !== undefined;
+    if (changesRequest || changesResponse) {
+      // Operators in the values may ask for them.
+      this.#service = view.service;
+      this.#method = view.method;
+      if (changesResponse) this.#view ??= view.retain();
+    }
+    if (changesRequest) {
       const record = this.#record(0, context.now);
       record.requestHead = view;
       this.#kept = manager.editor.change(codec, 'downstream', frame, [choice.requestHeaders, route.requestHeaders], record);

@@ -7,7 +7,7 @@ type Entries = readonly (readonly [name: string, value: string])[];
 
 /**
  * A frame as routing, retries and logs see a message: `:authority` is the service, `:method` the method, `:path` is `/service/method`, headers are the entries of its
- * header map (found without regard to case, as HTTP's are). Texts hold one character for each byte of their UTF-8, as those of HTTP do. One instance
+ * header map (found without regard to case, as HTTP's are). Values hold one character for each byte of their UTF-8, as those of HTTP do. One instance
  * serves all frames of a worker, each during its callback.
  */
 export class RpcView implements HeadView {
@@ -80,8 +80,7 @@ export class RpcView implements HeadView {
   #lines(): Entries {
     if (this.#entries === undefined) {
       const headers = this.#frame && this.#codec?.headers?.(this.#frame);
-      this.#entries =
-        headers === undefined ? [] : Array.from(headers.entries(), ([name, value]) => [bytesText(name.toLowerCase()), bytesText(value)] as const);
+      this.#entries = headers === undefined ? [] : Array.from(headers.entries(), ([name, value]) => [name.toLowerCase(), bytesText(value)] as const);
     }
     return this.#entries;
   }
