@@ -4,6 +4,7 @@ import type { CodecSet } from '../../src/control/codecs.js';
 import type { Engine } from '../../src/network/engine.js';
 import type { Codec } from '../../src/protocol/codec.js';
 import type { Frame } from '../../src/protocol/frame.js';
+import type { ProxyOptions } from '../../src/proxy/proxy.js';
 import { RpcPeer, RpcServer } from './rpc-peers.js';
 import { clusterConfig, indent, RunningProxy } from './running-proxy.js';
 
@@ -20,6 +21,9 @@ export interface RpcOptions {
   readonly log?: string;
   /** What the servers `up` and `other` answer. */
   readonly answer?: (frame: Frame, peer: RpcPeer) => Uint8Array | undefined;
+  readonly proxy?: Partial<ProxyOptions>;
+  /** In place of a server `other` of the support's own. */
+  readonly otherPort?: number;
   readonly otherAnswer?: (frame: Frame, peer: RpcPeer) => Uint8Array | undefined;
 }
 
@@ -77,7 +81,7 @@ export async function rpcSetup(context: TestContext, create: () => Engine, optio
   const [codec] = options.codecs;
   const upstream = await RpcServer.open(codec, options.answer);
   const other = await RpcServer.open(codec, options.otherAnswer ?? options.answer);
-  const proxy = new RunningProxy(create(), codecSet(options.codecs));
+  const proxy = new RunningProxy(create(), codecSet(options.codecs), options.proxy);
   const clients: RpcPeer[] = [];
   context.after(async () => {
     for (const client of clients) client.close();
@@ -85,7 +89,7 @@ export async function rpcSetup(context: TestContext, create: () => Engine, optio
     upstream.close();
     other.close();
   });
-  await proxy.apply(rpcConfig({ up: upstream.port, other: other.port }, options));
+  await proxy.apply(rpcConfig({ up: upstream.port, other: options.otherPort ?? other.port }, options));
   const connect = async () => {
     const client = await RpcPeer.connect(codec, proxy.port('rpc'));
     clients.push(client);
