@@ -140,7 +140,8 @@ export class EntryEdits {
   set(name: string, value: string | undefined, added: string): void {
     const text = value === undefined ? undefined : Buffer.from(value, 'latin1').toString('utf8');
     let isSet = false;
-    for (const [key] of [...this.#received, ...this.changes]) {
+    const names = new Set([...this.#received, ...this.changes].map(([key]) => key));
+    for (const key of names) {
       if (key.toLowerCase() !== name) continue;
       this.changes.set(key, isSet ? undefined : text);
       isSet = true;
