@@ -1,10 +1,11 @@
 /**
- * `npm start`: sets the checkout up where needed, starts three small services and the proxy with quickstart.yaml in front of them, sends a handful of
+ * `npm start`: sets the checkout up where needed, starts three small HTTP services, two in Bolt, and the proxy with quickstart.yaml in front of them, sends a handful of
  * requests through it and prints where they went, then stays up until Ctrl-C.
  */
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import { root, setUp } from '../src/cli/setup.mjs';
+import { callBolt, startBoltService } from './bolt.mjs';
 
 /** The ports are the ones in quickstart.yaml. */
 const SERVICES = [
@@ -12,7 +13,12 @@ const SERVICES = [
   { name: 'reviews v1', port: 10_002 },
   { name: 'reviews v2', port: 10_003 },
 ];
+const BOLT_SERVICES = [
+  { name: 'orders', port: 12_201 },
+  { name: 'catalog', port: 12_202 },
+];
 const PROXY_PORT = 10_000;
+const BOLT_PROXY_PORT = 12_200;
 const WEIGHTED_REQUESTS = 40;
 
 function startService({ name, port }) {
@@ -39,13 +45,14 @@ function get(path, headers = {}) {
   });
 }
 
-const addressText = (address) => ('path' in address ? address.path : `http://${address.ip}:${address.port}`);
+const addressText = (address, scheme = 'http') => ('path' in address ? address.path : `${scheme}://${address.ip}:${address.port}`);
 
 async function main() {
   await setUp();
   const { start } = await import('../dist/src/index.js');
   const services = [];
   for (const service of SERVICES) services.push(await startService(service));
+  for (const service of BOLT_SERVICES) services.push(await startBoltService(service));
   const proxy = await start({ config: { file: join(root, 'examples/quickstart.yaml') }, concurrency: 1 });
 
   const show = (what, { status, location, body }) => console.log(`  ${what.padEnd(44)} ${status} ${location ?? body}`);
@@ -64,10 +71,26 @@ async function main() {
   }
   for (const [name, count] of [...counts].sort()) console.log(`  ${name.padEnd(12)} ${'#'.repeat(count)} ${count}`);
 
+  console.log('Bolt, by service and method (one connection, four requests at once):');
+  const calls = [
+    ['com.example.Orders:1.0', 'find'],
+    ['com.example.Catalog:1.0', 'list'],
+    ['com.example.Reviews:1.0', 'list'],
+    ['com.example.Orders:1.0', 'place'],
+  ];
+  const answers = await callBolt(BOLT_PROXY_PORT, calls);
+  calls.forEach(([service, method], at) => {
+    show(`${service}/${method}`, answers[at]);
+  });
+
   console.log('\nRunning:');
-  for (const { name, addresses } of proxy.listeners) console.log(`  listener ${name}: ${addresses.map(addressText).join(', ')}`);
+  for (const { name, addresses } of proxy.listeners) {
+    const scheme = name === 'rpc' ? 'bolt' : 'http';
+    console.log(`  listener ${name}: ${addresses.map((address) => addressText(address, scheme)).join(', ')}`);
+  }
   if (proxy.admin !== undefined) console.log(`  admin: ${addressText(proxy.admin)}`);
   for (const { name, port } of SERVICES) console.log(`  service ${name}: http://127.0.0.1:${port}`);
+  for (const { name, port } of BOLT_SERVICES) console.log(`  service ${name}: bolt://127.0.0.1:${port}`);
   console.log(`\nTry: curl -v http://127.0.0.1:${PROXY_PORT}/reviews/1     Configuration: examples/quickstart.yaml     Stop: Ctrl-C`);
 
   let stopping = false;
@@ -77,7 +100,7 @@ async function main() {
     console.log('\nStopping (again: at once) ...');
     for (const service of services) service.close();
     await proxy.stop();
-    for (const service of services) service.closeAllConnections();
+    for (const service of services) service.closeAllConnections?.();
     process.exit(0);
   };
   process.on('SIGINT', stop);

@@ -140,6 +140,8 @@ export interface RpcProxyConfig {
   /** How long the first bytes may stay unclear, and what then: a cluster that gets the bytes as they are, or undefined: the connection is closed. */
   readonly detectTimeoutMs: number;
   readonly fallbackCluster: string | undefined;
+  /** Who serves connections that turn out to speak HTTP/1; undefined: they are of no known protocol. */
+  readonly http: HttpManagerConfig | undefined;
   readonly accessLogs: readonly AccessLog[];
 }
 /** How a cluster's hosts are spoken to in an RPC protocol. */
@@ -159,7 +161,7 @@ export interface RouteTable {
   readonly name: string;
   /** Virtual host by authority (port ignored where configured), then the first route that matches. Undefined: 404, `route_not_found`. */
   match(head: HeadView, request: RouteInput): Route | undefined;
-  /** The route of every message, where the table has but one and it asks for nothing: no name need be looked at. */
+  /** The route of every message whose path begins with a slash, where one virtual host has all and its first route asks for nothing: no name need be looked at. */
   readonly only?: Route | undefined;
   readonly maxDirectBodyBytes: number;
   /** Names of clusters that its routes mention, for validation. */
@@ -209,9 +211,16 @@ export interface ForwardAction {
   readonly upgrades: ReadonlyMap<string, boolean> | undefined;
   /** Hash of the request for RING_HASH and MAGLEV; undefined: none. */
   readonly hash: ((head: HeadView, remote: Address) => number | undefined) | undefined;
+  /** Clusters that get a copy of the request, and whose answers nobody sees: of RPC protocols. */
+  readonly mirrors?: readonly MirrorPolicy[];
   readonly includeVhRateLimits?: boolean;
   readonly includeAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
+}
+export interface MirrorPolicy {
+  readonly chooseCluster: (head: HeadView) => string | undefined;
+  /** Part of the requests that is copied, 0..1. */
+  readonly share: number;
 }
 export interface ClusterChoice {
   readonly name: string;

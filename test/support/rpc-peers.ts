@@ -87,6 +87,10 @@ export class RpcServer {
     await eventually(() => this.peers.length > index, `no connection ${index}`);
     return this.peers[index];
   }
+  /** Takes no further connection. */
+  refuse(): void {
+    this.#server.close();
+  }
   close(): void {
     this.#server.close();
     for (const peer of this.peers) peer.close();

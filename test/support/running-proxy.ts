@@ -6,7 +6,7 @@ import { type CodecSet, NO_CODECS } from '../../src/control/codecs.js';
 import { compileConfig } from '../../src/control/compile/index.js';
 import { loadBootstrap } from '../../src/control/config/index.js';
 import type { Engine } from '../../src/network/engine.js';
-import { createProxy, type Proxy } from '../../src/proxy/proxy.js';
+import { createProxy, type Proxy, type ProxyOptions } from '../../src/proxy/proxy.js';
 import type { RuntimeConfig } from '../../src/proxy/runtime.js';
 import { eventually } from './peers.js';
 
@@ -19,11 +19,11 @@ export class RunningProxy {
 
   readonly #codecs: CodecSet;
 
-  constructor(engine: Engine, codecs: CodecSet = NO_CODECS) {
+  constructor(engine: Engine, codecs: CodecSet = NO_CODECS, options: Partial<ProxyOptions> = {}) {
     this.engine = engine;
     this.#codecs = codecs;
     const log = { debug() {}, info() {}, warning() {}, error() {} };
-    this.proxy = createProxy({ engine, stats: this.#stats, log, framings: new Map([['http1', http1]]) });
+    this.proxy = createProxy({ engine, stats: this.#stats, log, framings: new Map([['http1', http1]]), ...options });
   }
 
   compile(yaml: string): RuntimeConfig {
@@ -74,7 +74,8 @@ export interface RouteOptions {
   readonly log?: string;
 }
 
-const indent = (text: string, by: number) =>
+/** Moves every line to the right. */
+export const indent = (text: string, by: number) =>
   text
     .trim()
     .split('\n')

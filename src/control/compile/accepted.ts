@@ -94,6 +94,10 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
     grpcTimeoutHeaderMax: 'gRPC needs HTTP/2, which is not offered yet',
     grpcTimeoutHeaderOffset: 'gRPC needs HTTP/2, which is not offered yet',
   },
+  'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {
+    traceSampled: 'no tracer is configured',
+    disableShadowHostSuffixAppend: 'an RPC request has no host that a suffix is added to',
+  },
   'envoy.config.route.v3.WeightedCluster': { runtimeKeyPrefix: 'overrides of weights at run time' },
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': {},
   'envoy.config.cluster.v3.Cluster': {

@@ -4,7 +4,7 @@ import { compileAccessLogs } from './access-logs.js';
 import { type Fields, typeOf } from './context.js';
 import { compileRouteTable } from './routes.js';
 
-const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const UNDERSCORES = { ALLOW: 'allow', REJECT_REQUEST: 'reject', DROP_HEADER: 'drop' } as const;
 

@@ -7,12 +7,11 @@ import type * as v3 from '../config/types.js';
 import { compileAccessLogs } from './access-logs.js';
 import { compileAddress, compileSocketOptions } from './common.js';
 import { type CompileContext, type Fields, typeOf } from './context.js';
-import { compileHttpManager } from './http-manager.js';
+import { compileHttpManager, HCM } from './http-manager.js';
 import { compileRpcProxy, RPC_PROXY } from './rpc-proxy.js';
 import { runtimeBound } from './server-part.js';
 
 const LISTENER = 'envoy.config.listener.v3';
-const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
 const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit';
 const RAW_BUFFER = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';

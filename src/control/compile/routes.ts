@@ -1,13 +1,25 @@
 import type { HeadView } from '../../protocol/head.js';
+import type { HeaderForm } from '../../proxy/route/header-mutation.js';
 import { compileHeaderMatch, compileQueryMatch, headerValue } from '../../proxy/route/matchers.js';
 import { type MatchedPath, redirectLocation, rewritePrefix, rewriteRegex } from '../../proxy/route/rewrite.js';
 import { createRouteTable, type PathMatch, type RouteEntry, type VirtualHostEntry } from '../../proxy/route/route-table.js';
 import { type Weighted, weightedChoice } from '../../proxy/route/weighted-choice.js';
-import type { ClusterChoice, DirectAction, ForwardAction, RedirectAction, RetryPolicy, Route, RouteInput, RouteTable } from '../../proxy/runtime.js';
+import type {
+  ClusterChoice,
+  DirectAction,
+  ForwardAction,
+  MirrorPolicy,
+  RedirectAction,
+  RetryPolicy,
+  Route,
+  RouteInput,
+  RouteTable,
+} from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { bytesText, compileDataSource, compileFraction, compileHeaderMatcher, compileStringMatcher } from './common.js';
 import type { CompileContext, Fields } from './context.js';
 import { compileLevel, type LevelChanges, mutationOf } from './header-changes.js';
+import { HTTP_ONLY, refuseHttpOnly } from './http-only.js';
 import { compileRetryPolicy } from './retry-policy.js';
 
 const ROUTE = 'envoy.config.route.v3';
@@ -19,44 +31,53 @@ interface Scope {
   readonly includeAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly validateClusters: boolean;
+  /** The routes are for requests of RPC protocols: what only HTTP can do is a problem. */
+  readonly form: HeaderForm;
   readonly maxDirectBodyBytes: number;
+  /** Mirrors of routes that name none themselves. */
+  readonly mirrors: readonly MirrorPolicy[];
   /** Puts the route's changes and those around it in order. */
   levels(route: LevelChanges): readonly LevelChanges[];
   readonly clusters: Set<string>;
 }
 
-/** Compiles a `RouteConfiguration`. Routes that cannot be done are problems, and left out. */
-export function compileRouteTable(table: Fields<v3.RouteConfiguration>): RouteTable | undefined {
+/** Compiles a `RouteConfiguration`, for HTTP (`lines`) or RPC protocols (`entries`). Routes that cannot be done are problems, and left out. */
+export function compileRouteTable(table: Fields<v3.RouteConfiguration>, form: HeaderForm = 'lines'): RouteTable | undefined {
   const { context } = table;
   const maxDirectBodyBytes = table.get('maxDirectResponseBodySizeBytes') ?? 4096;
   const validateClusters = table.get('validateClusters') ?? true;
   const mostSpecificWins = table.get('mostSpecificHeaderMutationsWins') === true;
-  const tableLevel = compileLevel(table);
+  const tableLevel = compileLevel(table, form);
   const clusters = new Set<string>();
+  const tableMirrors = compileMirrors(table, form, validateClusters, clusters) ?? [];
   const ignorePortInHostMatching = table.get('ignorePortInHostMatching') === true;
   const names = new Set<string>();
   const virtualHosts = table.list('virtualHosts', `${ROUTE}.VirtualHost`).map((host): VirtualHostEntry => {
     const name = host.get('name') ?? '';
     if (names.has(name)) host.problem('name', `virtual host '${name}' is there twice`, 'DUPLICATE');
     names.add(name);
-    const hostLevel = compileLevel(host);
+    if (form === 'entries') refuseHttpOnly(host, HTTP_ONLY.virtualHost);
+    const hostLevel = compileLevel(host, form);
     const retry = host.child('retryPolicy', `${ROUTE}.RetryPolicy`);
     const scope: Scope = {
       virtualHost: name,
-      retry: retry === undefined ? undefined : compileRetryPolicy(retry),
+      retry: retry === undefined ? undefined : compileRetry(retry, form),
       includeAttemptCount: host.get('includeRequestAttemptCount') === true,
       includeAttemptCountInResponse: host.get('includeAttemptCountInResponse') === true,
       validateClusters,
+      form,
+      mirrors: compileMirrors(host, form, validateClusters, clusters) ?? tableMirrors,
       maxDirectBodyBytes,
       levels: (route) => (mostSpecificWins ? [tableLevel, hostLevel, route] : [route, hostLevel, tableLevel]),
       clusters,
     };
     const requireTls = host.get('requireTls') ?? 'NONE';
-    if (requireTls === 'EXTERNAL_ONLY') host.problem('requireTls', 'EXTERNAL_ONLY is not supported; use ALL or NONE', 'UNSUPPORTED');
+    if (requireTls === 'EXTERNAL_ONLY' && form === 'lines')
+      host.problem('requireTls', 'EXTERNAL_ONLY is not supported; use ALL or NONE', 'UNSUPPORTED');
     const domains = (host.get('domains') ?? []).filter((domain, index) => isDomain(host, domain, index));
     return {
       name,
-      domains,
+      domains: form === 'entries' ? domains.map(bytesText) : domains,
       routes: host.list('routes', `${ROUTE}.Route`).flatMap((route) => compileRoute(route, scope) ?? []),
       secureRedirect: requireTls === 'ALL' ? secureRedirect(name) : undefined,
     };
@@ -67,6 +88,10 @@ export function compileRouteTable(table: Fields<v3.RouteConfiguration>): RouteTa
   );
 }
 
+function compileRetry(policy: Fields<v3.RetryPolicy>, form: HeaderForm): RetryPolicy {
+  if (form === 'entries') refuseHttpOnly(policy, HTTP_ONLY.retry);
+  return compileRetryPolicy(policy);
+}
 function isDomain(host: Fields<v3.VirtualHost>, domain: string, index: number): boolean {
   const inner = domain === '*' ? '' : domain.replace(/^\*|\*$/, '');
   if (domain !== '' && !inner.includes('*')) return true;
@@ -91,9 +116,10 @@ const secureRedirect = (virtualHost: string): Route => ({
 
 function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undefined {
   const name = route.get('name') ?? '';
-  const level = compileLevel(route);
+  const level = compileLevel(route, scope.form);
   const levels = scope.levels(level);
   const match = route.child('match', `${ROUTE}.RouteMatch`);
+  if (match !== undefined && scope.form === 'entries') refuseHttpOnly(match, HTTP_ONLY.match);
   const compiled = match === undefined ? undefined : compileMatch(match);
   if (match === undefined) route.problem('match', 'match is missing', 'MISSING_FIELD');
   const matched: MatchedPath =
@@ -107,8 +133,8 @@ function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undef
     route: {
       name,
       virtualHost: scope.virtualHost,
-      requestHeaders: mutationOf(levels, 'request'),
-      responseHeaders: mutationOf(levels, 'response'),
+      requestHeaders: mutationOf(levels, 'request', scope.form),
+      responseHeaders: mutationOf(levels, 'response', scope.form),
       action,
     },
   };
@@ -167,6 +193,10 @@ function compilePath(match: Fields<v3.RouteMatch>): PathMatch | undefined {
 function compileAction(route: Fields<v3.Route>, scope: Scope, matched: MatchedPath): Route['action'] | undefined {
   const forward = route.child('route', `${ROUTE}.RouteAction`);
   if (forward !== undefined) return compileForward(forward, scope, matched);
+  if (scope.form === 'entries' && route.get('redirect') !== undefined) {
+    route.problem('redirect', 'a request of an RPC protocol cannot be redirected; use route or direct_response', 'UNSUPPORTED');
+    return undefined;
+  }
   const redirect = route.child('redirect', `${ROUTE}.RedirectAction`);
   if (redirect !== undefined) return compileRedirect(redirect, matched);
   const direct = route.child('directResponse', `${ROUTE}.DirectResponseAction`);
@@ -191,7 +221,10 @@ function compileDirect(direct: Fields<v3.DirectResponseAction>, scope: Scope): D
   if (body.length > scope.maxDirectBodyBytes) {
     direct.problem('body', `${body.length} bytes; max_direct_response_body_size_bytes of the route configuration allows ${scope.maxDirectBodyBytes}`);
   }
-  return { kind: 'direct', status: direct.get('status') ?? 200, body };
+  const status = direct.get('status') ?? 200;
+  if (scope.form === 'entries' && status < 400)
+    direct.problem('status', `${status}: the proxy can only refuse a request of an RPC protocol; use a status of 400 to 599`);
+  return { kind: 'direct', status, body };
 }
 
 const REDIRECT_STATUS = { MOVED_PERMANENTLY: 301, FOUND: 302, SEE_OTHER: 303, TEMPORARY_REDIRECT: 307, PERMANENT_REDIRECT: 308 } as const;
@@ -216,6 +249,8 @@ function compileRedirect(redirect: Fields<v3.RedirectAction>, matched: MatchedPa
 const NOT_FOUND_STATUS = { SERVICE_UNAVAILABLE: 503, NOT_FOUND: 404, INTERNAL_SERVER_ERROR: 500 } as const;
 function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: MatchedPath): ForwardAction | undefined {
   const chooseCluster = compileClusters(action, scope);
+  if (scope.form === 'entries') refuseHttpOnly(action, HTTP_ONLY.forward);
+  const mirrors = compileMirrors(action, scope.form, scope.validateClusters, scope.clusters) ?? scope.mirrors;
   const prefix = action.get('prefixRewrite');
   const replace = compileRewriter(action.context, action.get('regexRewrite'), action.at('regexRewrite'));
   const retry = action.child('retryPolicy', `${ROUTE}.RetryPolicy`);
@@ -234,14 +269,39 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
     timeoutMs: action.get('timeout') ?? 15_000,
     idleTimeoutMs: action.get('idleTimeout'),
     maxStreamDurationMs: maxStream?.get('maxStreamDuration'),
-    retry: retry === undefined ? scope.retry : compileRetryPolicy(retry),
+    retry: retry === undefined ? scope.retry : compileRetry(retry, scope.form),
     priority: action.get('priority') ?? 'DEFAULT',
     upgrades: upgrades.length === 0 ? undefined : new Map(upgrades),
     hash: undefined,
     includeAttemptCount: scope.includeAttemptCount,
     includeAttemptCountInResponse: scope.includeAttemptCountInResponse,
   } as const;
-  return chooseCluster === undefined ? undefined : { ...common, chooseCluster };
+  return chooseCluster === undefined ? undefined : { ...common, chooseCluster, ...(mirrors.length === 0 ? {} : { mirrors }) };
+}
+/** Undefined where there are none. Only requests of RPC protocols are mirrored: elsewhere the field stays unread, which is a problem. */
+function compileMirrors(
+  of: Fields<Pick<v3.RouteAction, 'requestMirrorPolicies'>>,
+  form: HeaderForm,
+  validateClusters: boolean,
+  clusters: Set<string>,
+): MirrorPolicy[] | undefined {
+  if (form === 'lines' || (of.value.requestMirrorPolicies?.length ?? 0) === 0) return undefined;
+  return of.list('requestMirrorPolicies', `${ROUTE}.RouteAction.RequestMirrorPolicy`).flatMap((mirror) => {
+    const [cluster, header] = [mirror.get('cluster') ?? '', mirror.get('clusterHeader') ?? ''];
+    const fraction = mirror.get('runtimeFraction');
+    const share = fraction === undefined ? 1 : compileFraction(mirror.context, fraction.defaultValue, fraction.runtimeKey);
+    if (cluster === '' && header === '') {
+      mirror.problem(undefined, 'names no cluster: cluster or cluster_header', 'MISSING_FIELD');
+      return [];
+    }
+    if (cluster === '') {
+      const choose = clusterFromHeader(header);
+      return [{ share, chooseCluster: (head: HeadView) => choose(head)?.name }];
+    }
+    clusters.add(cluster);
+    if (validateClusters) mirror.context.checkCluster(cluster, mirror.at('cluster'));
+    return [{ share, chooseCluster: () => cluster }];
+  });
 }
 
 function compileHostRewrite(action: Fields<v3.RouteAction>): ForwardAction['rewriteHost'] {
@@ -288,11 +348,12 @@ function compileClusters(action: Fields<v3.RouteAction>, scope: Scope): ForwardA
   const entries = weighted
     .list('clusters', `${ROUTE}.WeightedCluster.ClusterWeight`)
     .map((entry): Weighted<(head: HeadView) => ClusterChoice | undefined> => {
-      const level = compileLevel(entry);
+      if (scope.form === 'entries') refuseHttpOnly(entry, HTTP_ONLY.weight);
+      const level = compileLevel(entry, scope.form);
       const rewriteHost = entry.get('hostRewriteLiteral');
       const extra = {
-        requestHeaders: mutationOf([level], 'request'),
-        responseHeaders: mutationOf([level], 'response'),
+        requestHeaders: mutationOf([level], 'request', scope.form),
+        responseHeaders: mutationOf([level], 'response', scope.form),
         ...(rewriteHost === undefined || rewriteHost === '' ? {} : { rewriteHost: bytesText(rewriteHost) }),
       };
       const [name, fromHeader, weight] = [entry.get('name') ?? '', entry.get('clusterHeader') ?? '', entry.get('weight') ?? 0];

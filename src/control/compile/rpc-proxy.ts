@@ -5,6 +5,7 @@ import { nearest } from '../config/problem.js';
 import type * as v3 from '../config/types.js';
 import { compileAccessLogs } from './access-logs.js';
 import type { Fields } from './context.js';
+import { compileHttpManager, HCM } from './http-manager.js';
 import { compileRouteTable } from './routes.js';
 
 const PACKAGE = 'sluice.extensions.filters.network.rpc_proxy.v1';
@@ -16,9 +17,10 @@ export function compileRpcProxy(proxy: Fields<v3.RpcProxy>): RpcProxyConfig | un
   const { context } = proxy;
   const codecs = proxy.list('downstreamProtocols', `${PACKAGE}.CodecReference`).flatMap((reference) => findCodec(reference) ?? []);
   const table = proxy.child('routeConfig', 'envoy.config.route.v3.RouteConfiguration');
-  const routes = table === undefined ? undefined : compileRouteTable(table);
+  const routes = table === undefined ? undefined : compileRouteTable(table, 'entries');
   const fallbackCluster = proxy.get('fallbackForUnknownProtocol') || undefined;
   if (fallbackCluster !== undefined) context.checkCluster(fallbackCluster, proxy.at('fallbackForUnknownProtocol'));
+  const http = proxy.child('http', HCM);
   const config = {
     kind: 'rpc',
     statPrefix: proxy.get('statPrefix') ?? '',
@@ -27,6 +29,7 @@ export function compileRpcProxy(proxy: Fields<v3.RpcProxy>): RpcProxyConfig | un
     maxFrameBytes: proxy.get('maxFrameBytes'),
     detectTimeoutMs: proxy.get('detectionTimeout') ?? 5000,
     fallbackCluster,
+    http: http === undefined ? undefined : compileHttpManager(http),
     accessLogs: compileAccessLogs(proxy.list('accessLog', 'envoy.config.accesslog.v3.AccessLog')),
   } as const;
   return routes === undefined || codecs.length === 0 ? undefined : { ...config, routes };

@@ -1786,6 +1786,7 @@ export interface RpcProxy {
   readonly detectionTimeout?: DurationMs;
   readonly fallbackForUnknownProtocol?: string;
   readonly accessLog?: readonly AccessLog[];
+  readonly http?: HttpConnectionManager;
 }
 
 /** `sluice.extensions.filters.network.rpc_proxy.v1.CodecReference`. */

@@ -45,6 +45,7 @@ export const DEFAULT_TAG_RULES: readonly TagRule[] = [
   { name: 'envoy.listener_address', pattern: /^listener\.(((?:[_.0-9]*|[_[\]a-fA-F0-9]*))\.)/ },
   { name: 'envoy.listener_address', pattern: /^listener\.((?!admin\.)([^.]+)\.)/ },
   { name: 'envoy.tcp_prefix', pattern: /^tcp\.(([^.]+)\.)/ },
+  { name: 'sluice.rpc_prefix', pattern: /^rpc\.(([^.]+)\.)/ },
   { name: 'envoy.virtual_host', pattern: /^vhost\.(([^.]+)\.)/ },
   { name: 'envoy.ratelimit_prefix', pattern: /^ratelimit\.(([^.]+)\.)/ },
   { name: 'envoy.connection_limit_prefix', pattern: /^connection_limit\.(([^.]+)\.)/ },

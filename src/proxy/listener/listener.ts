@@ -1,6 +1,7 @@
 import type { Counter, Histogram } from '../../base/stats.js';
 import type { Address, CloseReason, ConnectionHandler, ConnectionInfo, Listener, Profile } from '../../network/engine.js';
 import type { Codec } from '../../protocol/codec.js';
+import type { Detectable } from '../../protocol/detect.js';
 import type { TimerOwner } from '../../stream/timers.js';
 import { RESPONSE_FLAG } from '../access-log/response-flags.js';
 import type { ProxyContext } from '../context.js';
@@ -11,6 +12,7 @@ import { emptyRecord } from '../http/log-record.js';
 import { RpcConnection, type RpcHome } from '../rpc/rpc-connection.js';
 import { type DetectionHome, RpcDetection } from '../rpc/rpc-detection.js';
 import { RpcManager } from '../rpc/rpc-manager.js';
+import { HTTP1, TLS } from '../rpc/told-apart.js';
 import type { ChainInput, FilterChain, ListenerConfig } from '../runtime.js';
 import { TcpConnection, type TcpHome, TcpManager } from '../tcp-proxy.js';
 import type { ConnectionCount } from './connection-count.js';
@@ -185,6 +187,8 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
    */
   drainGracefully(strategy: DrainStrategy, durationMs: number): number {
     this.#sequence ??= new DrainSequence(strategy, this.#context.now, durationMs);
+    // Many requests share an RPC connection, and its client can be told between two of them.
+    if (strategy === 'immediate') for (const connection of [...this.#connections]) if (connection instanceof RpcConnection) connection.drain();
     return this.#sequence.deadline;
   }
   /** Tells every connection that its present request is its last; idle ones are closed. */
@@ -210,6 +214,7 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
   }
   managerOf(connection: HttpConnection): HttpManager | undefined {
     const runtime = this.#currentRuntime(connection);
+    if (runtime instanceof RpcManager) return runtime.http;
     return runtime instanceof HttpManager ? runtime : undefined;
   }
   /** What a connection would get now. */
@@ -299,55 +304,56 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
     }
     if (runtime instanceof RpcManager) return this.#openRpc(connection, runtime, limits);
     engine.adopt(connection, runtime.profile);
-    if (runtime instanceof HttpManager) {
-      const made = new HttpConnection(this.#context, this, runtime, connection);
-      this.#connections.add(made);
-      if (limits.length > 0) this.#limited.set(made, limits);
-      if (this.#draining) made.drain();
-      return made;
-    }
-    const made = new TcpConnection(this.#context, this, runtime, connection);
+    if (runtime instanceof HttpManager) return this.#begin(new HttpConnection(this.#context, this, runtime, connection), limits);
+    const made = this.#begin(new TcpConnection(this.#context, this, runtime, connection), limits);
+    made.start();
+    return made;
+  }
+  /** A connection is what it is from now on. */
+  #begin<C extends DownstreamConnection>(made: C, limits: readonly ConnectionLimit[]): C {
     this.#connections.add(made);
     if (limits.length > 0) this.#limited.set(made, limits);
-    made.start();
+    if (this.#draining && !(made instanceof TcpConnection)) made.drain();
     return made;
   }
 
   #openRpc(connection: number, manager: RpcManager, limits: readonly ConnectionLimit[]): ConnectionHandler {
-    const { codecs } = manager.config;
-    // One that never speaks first, and whose bytes are not looked at, is told from others only by its listener.
-    if (codecs.length === 1 && manager.fallback === undefined) return this.#adoptRpc(connection, manager, codecs[0], limits);
+    if (!manager.detects) return this.#adoptRpc(connection, manager, manager.config.codecs[0], limits);
     const detection = new RpcDetection(this, manager, connection);
     this.#detections.set(detection, limits);
     return detection;
   }
   #adoptRpc(connection: number, manager: RpcManager, codec: Codec, limits: readonly ConnectionLimit[]): RpcConnection {
     this.#context.engine.adopt(connection, manager.profileOf(codec));
-    const made = new RpcConnection(this, manager, codec, connection);
-    this.#connections.add(made);
-    if (limits.length > 0) this.#limited.set(made, limits);
-    if (this.#draining) made.drain();
-    return made;
+    manager.stats.cxOf.get(codec.name)?.inc();
+    return this.#begin(new RpcConnection(this, manager, codec, connection), limits);
   }
-  detected(detection: RpcDetection, codec: Codec | undefined): void {
+  detected(detection: RpcDetection, found: Detectable | undefined): void {
     const { engine } = this.#context;
     const { manager, handle } = detection;
+    const { http, fallback, stats } = manager;
     const limits = this.#detections.get(detection) ?? NO_LIMITS;
-    if (codec === undefined && manager.fallback === undefined) {
-      this.detectionEnded(detection);
-      engine.close(handle, 'now');
-      return;
-    }
     this.#detections.delete(detection);
+    const codec = manager.config.codecs.find((candidate) => candidate === found);
     if (codec !== undefined) {
       engine.setHandler(handle, this.#adoptRpc(handle, manager, codec, limits));
       return;
     }
-    const fallback = manager.fallback as TcpManager;
+    if (found === HTTP1 && http !== undefined) {
+      stats.cxHttp1.inc();
+      engine.adopt(handle, http.profile);
+      engine.setHandler(handle, this.#begin(new HttpConnection(this.#context, this, http, handle), limits));
+      return;
+    }
+    (found === TLS ? stats.cxTls : stats.cxUndetected).inc();
+    if (fallback === undefined) {
+      this.#detections.set(detection, limits);
+      this.detectionEnded(detection);
+      engine.close(handle, 'now');
+      return;
+    }
     engine.adopt(handle, fallback.profile);
-    const made = new TcpConnection(this.#context, this, fallback, handle);
-    this.#connections.add(made);
-    if (limits.length > 0) this.#limited.set(made, limits);
+    const made = this.#begin(new TcpConnection(this.#context, this, fallback, handle), limits);
     engine.setHandler(handle, made);
     made.start();
   }

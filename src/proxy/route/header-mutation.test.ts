@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Edits, linesAfter, makeHead } from '../../../test/support/heads.js';
 import { emptyRecord } from '../http/log-record.js';
-import { compileHeaderChanges, type HeaderChange } from './header-mutation.js';
+import { compileHeaderChanges, EntryEdits, type HeaderChange } from './header-mutation.js';
 
 const change = (kind: Exclude<HeaderChange['kind'], 'remove'>, name: string, value: string, keepEmptyValue = false): HeaderChange => ({
   kind,
@@ -103,3 +103,40 @@ for (const bad of [
     assert.throws(() => compileHeaderChanges([bad]), { name: 'ConfigError' });
   });
 }
+
+test('changes entries of a map: found in any case, appended behind a comma, several of one name made one', () => {
+  const mutation = compileHeaderChanges(
+    [
+      remove('gone'),
+      change('OVERWRITE_IF_EXISTS_OR_ADD', 'twice', 'once'),
+      change('APPEND_IF_EXISTS_OR_ADD', 'list', 'b'),
+      change('ADD_IF_ABSENT', 'list', 'no'),
+      change('OVERWRITE_IF_EXISTS', 'absent', 'no'),
+      change('APPEND_IF_EXISTS_OR_ADD', 'two words', 'ü'),
+      change('APPEND_IF_EXISTS_OR_ADD', 'Host', 'allowed'),
+    ],
+    'entries',
+  );
+  const entries = new EntryEdits([
+    ['Gone', '1'],
+    ['GONE', '2'],
+    ['Twice', '1'],
+    ['twice', '2'],
+    ['List', 'ä'],
+    ['kept', 'as it is'],
+  ]);
+  mutation?.changeEntries(entries, emptyRecord());
+  const expected: [string, string | undefined][] = [
+    ['Gone', undefined],
+    ['GONE', undefined],
+    ['Twice', 'once'],
+    ['twice', undefined],
+    ['List', 'ä,b'],
+    ['two words', 'ü'],
+    ['Host', 'allowed'],
+  ];
+  assert.deepEqual([...entries.changes], expected);
+  // A second one sees what the first has made.
+  compileHeaderChanges([change('APPEND_IF_EXISTS_OR_ADD', 'list', 'c')], 'entries')?.changeEntries(entries, emptyRecord());
+  assert.equal(entries.changes.get('List'), 'ä,b,c');
+});

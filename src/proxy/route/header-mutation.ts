@@ -11,6 +11,8 @@ export interface HeaderMutation {
   change(head: Head, edits: Edits, record: LogRecord): void;
   /** Adds lines. */
   append(head: Head, edits: Edits, record: LogRecord): void;
+  /** The same for a message whose headers are a map. What is appended to an entry that is there stands behind a comma. */
+  changeEntries(entries: EntryEdits, record: LogRecord): void;
 }
 
 /** One configured change (`HeaderValueOption`, or a name to remove). Values may hold command operators (`%REQ(x)%`). */
@@ -23,6 +25,9 @@ export type HeaderChange =
       /** Else a change whose value comes out empty is left out. */
       readonly keepEmptyValue: boolean;
     };
+
+/** What a message's headers are: lines of HTTP, or entries of an RPC protocol's map, whose names need be no tokens. */
+export type HeaderForm = 'lines' | 'entries';
 
 /** Names that belong to routing or to the connection and are written by the engine: a change of theirs would be lost or break the message. */
 const RESERVED: ReadonlySet<string> = new Set([
@@ -44,12 +49,13 @@ const NOT_IN_A_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/g;
  * that lines that are always added cost one copy of bytes per message, and names nobody sent cost one look-up. Operators see the head as it was received.
  * Throws ConfigError, naming the header, for names that are no token or are reserved, and for values that no header may have.
  */
-export function compileHeaderChanges(changes: readonly HeaderChange[]): HeaderMutation | undefined {
+export function compileHeaderChanges(changes: readonly HeaderChange[], form: HeaderForm = 'lines'): HeaderMutation | undefined {
   const byName = new Map<string, NameChanges>();
   for (const change of changes) {
     const name = lowerAscii(change.name);
-    if (name.startsWith(':') || RESERVED.has(name)) throw new ConfigError(`header '${change.name}' cannot be changed`);
-    if (!TOKEN.test(name)) throw new ConfigError(`'${change.name}' is not a header name`);
+    const isReserved = name.startsWith(':') || (form === 'lines' && RESERVED.has(name));
+    if (isReserved) throw new ConfigError(`header '${change.name}' cannot be changed`);
+    if (form === 'lines' ? !TOKEN.test(name) : name === '') throw new ConfigError(`'${change.name}' is not a header name`);
     let of = byName.get(name);
     if (of === undefined) {
       of = new NameChanges(name);
@@ -65,18 +71,20 @@ export function compileHeaderChanges(changes: readonly HeaderChange[]): HeaderMu
     else always += lines;
   }
   if (always === '' && conditional.length === 0) return undefined;
-  return new CompiledMutation(Buffer.from(always, 'latin1'), conditional);
+  return new CompiledMutation(Buffer.from(always, 'latin1'), conditional, [...byName.values()]);
 }
 
 class CompiledMutation implements HeaderMutation {
   readonly #always: Uint8Array;
   readonly #conditional: readonly NameChanges[];
+  readonly #all: readonly NameChanges[];
   /** Name, value, name, value, ... found by `change`, for the `append` that follows it. */
   readonly #pending: string[] = [];
 
-  constructor(always: Uint8Array, conditional: readonly NameChanges[]) {
+  constructor(always: Uint8Array, conditional: readonly NameChanges[], all: readonly NameChanges[]) {
     this.#always = always;
     this.#conditional = conditional;
+    this.#all = all;
   }
   change(head: Head, edits: Edits, record: LogRecord): void {
     this.#pending.length = 0;
@@ -98,6 +106,47 @@ class CompiledMutation implements HeaderMutation {
   append(_head: Head, edits: Edits, _record: LogRecord): void {
     if (this.#always.length > 0) edits.appendBytes(this.#always);
     for (let i = 0; i < this.#pending.length; i += 2) edits.append(this.#pending[i], this.#pending[i + 1]);
+  }
+  changeEntries(entries: EntryEdits, record: LogRecord): void {
+    for (const of of this.#all) {
+      const received = entries.valueOf(of.name);
+      const { keepsReceived, lines } = of.outcome(received !== undefined, record);
+      if (keepsReceived && lines.length === 0) continue;
+      const values = lines.map(({ value }) => value);
+      if (keepsReceived && received !== undefined) values.unshift(received);
+      entries.set(of.name, values.length === 0 ? undefined : values.join(','), lines[0]?.name ?? of.name);
+    }
+  }
+}
+
+/** The entries of a message's header map while they are changed. Names are found without regard to case; texts hold one character for each byte. */
+export class EntryEdits {
+  /** What is different: by the names that the message has, or is to have, values in full characters. Undefined: removed. */
+  readonly changes = new Map<string, string | undefined>();
+  readonly #received: Iterable<readonly [name: string, value: string]>;
+
+  /** `received`: in full characters, as a codec gives them. */
+  constructor(received: Iterable<readonly [name: string, value: string]>) {
+    this.#received = received;
+  }
+  /** The value under a name in lower case, with what was changed so far; undefined: there is none. */
+  valueOf(name: string): string | undefined {
+    let found: string | undefined;
+    for (const [key, value] of this.changes) if (key.toLowerCase() === name && value !== undefined) found = value;
+    for (const [key, value] of this.#received) if (key.toLowerCase() === name && !this.changes.has(key)) found = value;
+    return found === undefined ? undefined : Buffer.from(found, 'utf8').toString('latin1');
+  }
+  /** Replaces, adds or removes the entry under `name` (in lower case). `added`: how a name that is not there is written. */
+  set(name: string, value: string | undefined, added: string): void {
+    const text = value === undefined ? undefined : Buffer.from(value, 'latin1').toString('utf8');
+    let isSet = false;
+    const names = new Set([...this.#received, ...this.changes].map(([key]) => key));
+    for (const key of names) {
+      if (key.toLowerCase() !== name) continue;
+      this.changes.set(key, isSet ? undefined : text);
+      isSet = true;
+    }
+    if (!isSet && text !== undefined) this.changes.set(added, text);
   }
 }
 

@@ -46,6 +46,7 @@ export function createRouteTable(options: RouteTableOptions): RouteTable {
     name,
     maxDirectBodyBytes,
     clusterNames,
+    only: onlyRoute(options.virtualHosts),
     match(head, request) {
       const { host } = request;
       const found = hosts.find(ignorePortInHostMatching ? host.slice(0, portStart(host)) : host);
@@ -53,6 +54,15 @@ export function createRouteTable(options: RouteTableOptions): RouteTable {
       return found.secureRedirect !== undefined && request.scheme !== 'https' ? found.secureRedirect : found.match(head, request);
     },
   };
+}
+
+/** The route that every path beginning with a slash takes, whatever else the request says; undefined: it depends. */
+function onlyRoute(virtualHosts: readonly VirtualHostEntry[]): Route | undefined {
+  const [host, ...others] = virtualHosts;
+  if (host === undefined || others.length > 0 || !host.domains.includes('*') || host.secureRedirect !== undefined) return undefined;
+  const [first] = host.routes;
+  if (first === undefined || first.condition !== undefined || first.path.kind !== 'prefix') return undefined;
+  return first.path.value === '' || first.path.value === '/' ? first.route : undefined;
 }
 
 /** Where the `:port` of a host begins; its length where it has none. */

@@ -254,3 +254,20 @@ test('weights: an entry of 0 is never taken, and all of them 0 is refused', () =
   assert.deepEqual([0, 0.49, 0.5, 0.999].map(choose), ['b', 'b', 'c', 'c']);
   assert.throws(() => weightedChoice([{ item: 'a', weight: 0 }]), RangeError);
 });
+
+test('a table whose first route takes everything says so', () => {
+  const all = entry('all', { kind: 'prefix', value: '/', caseSensitive: true });
+  const some = entry('some', { kind: 'prefix', value: '/a', caseSensitive: true });
+  assert.equal(table(all, some).only?.name, 'all');
+  assert.equal(table(some, all).only, undefined);
+  assert.equal(table({ ...all, condition: () => true }).only, undefined);
+  assert.equal(table().only, undefined);
+  const host = { name: 'v', domains: ['*'], routes: [all], secureRedirect: undefined };
+  const options = { name: '', ignorePortInHostMatching: false, maxDirectBodyBytes: 0, clusterNames: [] };
+  const onlyOf = (...virtualHosts: readonly (typeof host | { secureRedirect: Route })[]) =>
+    createRouteTable({ ...options, virtualHosts: virtualHosts.map((more) => ({ ...host, ...more })) }).only?.name;
+  assert.equal(onlyOf(host), 'all');
+  assert.equal(onlyOf({ ...host, domains: ['a.com'] }), undefined);
+  assert.equal(onlyOf(host, { ...host, domains: ['a.com'] }), undefined);
+  assert.equal(onlyOf({ secureRedirect: all.route }), undefined);
+});

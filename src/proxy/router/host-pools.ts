@@ -15,8 +15,15 @@ export interface PoolContext {
   readonly engine: Engine;
   readonly profiles: Profiles;
   readonly wheel: TimerWheel;
+  readonly log: { error(message: string): void };
   /** The framing of request/response connections. */
   readonly framing: Framing;
+}
+
+/** A downstream connection that has upstream connections of its own. */
+export interface BoundOwner {
+  /** One of them is gone, or takes no further request. */
+  upstreamLeaves(): void;
 }
 
 /** Circuit breakers and statistics of one host's pool at one priority. */
@@ -24,11 +31,15 @@ class HostAccount implements PoolOwner, RpcPoolOwner {
   readonly #cluster: Cluster;
   readonly #host: Host;
   readonly #breakers: CircuitBreakers;
+  readonly #bound: ReadonlyMap<number, BoundOwner>;
+  readonly #log: PoolContext['log'];
 
-  constructor(cluster: Cluster, host: Host, breakers: CircuitBreakers) {
+  constructor(context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority'], bound: ReadonlyMap<number, BoundOwner>) {
     this.#cluster = cluster;
     this.#host = host;
-    this.#breakers = breakers;
+    this.#breakers = cluster.breakers[priority];
+    this.#bound = bound;
+    this.#log = context.log;
   }
   mayConnect(): boolean {
     return this.#breakers.connections.hasRoom;
@@ -89,11 +100,18 @@ class HostAccount implements PoolOwner, RpcPoolOwner {
   protocolError(): void {
     this.#cluster.stats.cxProtocolError.inc();
   }
+  codecFailed(cause: unknown): void {
+    if (this.#cluster.stats.cxProtocolError.value === 0) this.#log.error(`cluster ${this.#cluster.name}: a codec failed: ${String(cause)}`);
+    this.#cluster.stats.cxProtocolError.inc();
+  }
   lateResponse(): void {
     this.#cluster.stats.rqLateResponse.inc();
   }
   goAway(): void {
     this.#cluster.stats.cxCloseNotify.inc();
+  }
+  boundLeaves(from: number): void {
+    this.#bound.get(from)?.upstreamLeaves();
   }
   heartbeatMissed(): void {
     this.#cluster.stats.cxHeartbeatMissed.inc();
@@ -108,6 +126,7 @@ export class HostPools {
   #default: Http1Pool | undefined = undefined;
   #high: Http1Pool | undefined = undefined;
   readonly #rpc = new Map<string, RpcPool>();
+  readonly #bound = new Map<number, BoundOwner>();
 
   constructor(context: PoolContext, cluster: Cluster, host: Host) {
     this.#context = context;
@@ -132,8 +151,13 @@ export class HostPools {
     }
     return pool;
   }
+  /** A downstream connection is to have upstream connections of its own here. */
+  bind(from: number, owner: BoundOwner): void {
+    this.#bound.set(from, owner);
+  }
   /** A downstream connection is gone, and the upstream connections that belong to it alone. */
   unbind(from: number): void {
+    this.#bound.delete(from);
     for (const pool of this.#rpc.values()) pool.unbind(from);
   }
   drain(): void {
@@ -159,7 +183,7 @@ export class HostPools {
       ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
       wire: { received: stats.cxRxBytesTotal, sent: stats.cxTxBytesTotal },
     });
-    const pool = new RpcPool(engine, wheel, new HostAccount(this.#cluster, this.#host, this.#cluster.breakers[priority]), {
+    const pool = new RpcPool(engine, wheel, new HostAccount(this.#context, this.#cluster, this.#host, priority, this.#bound), {
       codec,
       connect: connectOptions(config, this.#host, profile),
       connections,
@@ -174,7 +198,7 @@ export class HostPools {
 
   #make(priority: ForwardAction['priority']): Http1Pool {
     const { config } = this.#cluster;
-    const account = new HostAccount(this.#cluster, this.#host, this.#cluster.breakers[priority]);
+    const account = new HostAccount(this.#context, this.#cluster, this.#host, priority, this.#bound);
     const pool = new Http1Pool(this.#context.engine, account, {
       connect: connectOptions(config, this.#host, this.#context.profiles.get(upstreamProfile(this.#cluster, this.#context.framing))),
       maxRequestsPerConnection: config.maxRequestsPerConnection,

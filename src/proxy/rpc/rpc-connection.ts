@@ -3,7 +3,9 @@ import type { Codec } from '../../protocol/codec.js';
 import type { Frame } from '../../protocol/frame.js';
 import { KIND_NUMBER } from '../../protocol/frame-layout.js';
 import { FRAME_KIND } from '../../protocol/frame-table.js';
-import type { HostPools } from '../router/host-pools.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Host } from '../cluster/host.js';
+import { type BoundOwner, HostPools } from '../router/host-pools.js';
 import type { RpcManager } from './rpc-manager.js';
 import type { RpcRequest } from './rpc-request.js';
 
@@ -11,19 +13,23 @@ import type { RpcRequest } from './rpc-request.js';
 export interface RpcHome {
   /** Changes whenever the configuration of the listener does. */
   readonly generation: number;
+  /** Something may end a connection with its next answer: `closesAfterResponse` has to be asked. */
+  readonly isDraining: boolean;
+  /** Draws for one request whether it is the last of its connection. */
+  closesAfterResponse(): boolean;
   rpcManagerOf(connection: RpcConnection): RpcManager | undefined;
   closed(connection: RpcConnection, lengthMs: number): void;
 }
 
 /** One downstream connection of an RPC protocol, and the requests that are in flight on it. */
-export class RpcConnection implements ConnectionHandler {
+export class RpcConnection implements ConnectionHandler, BoundOwner {
   readonly handle: number;
   readonly codec: Codec;
   readonly #home: RpcHome;
   readonly #startedAt: number;
   readonly #requests = new Set<RpcRequest>();
-  /** Hosts to which a `bound` codec has connections of this one's own. */
-  readonly #bound = new Set<HostPools>();
+  /** By cluster: the host to which a `bound` codec has a connection of this one's own. */
+  readonly #bound = new Map<Cluster, Host>();
   #manager: RpcManager;
   #generation: number;
   #info: ConnectionInfo | undefined = undefined;
@@ -63,9 +69,8 @@ export class RpcConnection implements ConnectionHandler {
 
   onFrame(_connection: number, frame: Frame): void {
     const manager = this.#manager;
-    const { engine } = manager.context;
     let { kind } = frame;
-    if (kind === FRAME_KIND.EVENT || kind === FRAME_KIND.UNKNOWN) kind = KIND_NUMBER[this.codec.classify?.(frame, 'downstream') ?? 'unknown'];
+    if (kind === FRAME_KIND.EVENT || kind === FRAME_KIND.UNKNOWN) kind = this.#classify(frame);
     switch (kind) {
       case FRAME_KIND.REQUEST:
       case FRAME_KIND.ONEWAY: {
@@ -75,12 +80,10 @@ export class RpcConnection implements ConnectionHandler {
         request.begin(this, frame, kind === FRAME_KIND.ONEWAY);
         return;
       }
-      case FRAME_KIND.HEARTBEAT: {
+      case FRAME_KIND.HEARTBEAT:
         manager.stats.rqHeartbeat.inc();
-        const ack = this.codec.heartbeatAck?.(frame);
-        if (ack !== undefined) engine.write(this.handle, ack);
+        this.#answerHeartbeat(frame);
         return;
-      }
       case FRAME_KIND.HEARTBEAT_ACK:
       case FRAME_KIND.GO_AWAY:
       case FRAME_KIND.EVENT:
@@ -102,7 +105,7 @@ export class RpcConnection implements ConnectionHandler {
     this.#closed = true;
     const { stats, context } = this.#manager;
     for (const request of [...this.#requests]) request.cancel();
-    for (const pools of this.#bound) pools.unbind(this.handle);
+    for (const host of this.#bound.values()) if (host.pool instanceof HostPools) host.pool.unbind(this.handle);
     const lengthMs = Math.max(0, context.now - this.#startedAt);
     stats.cxActive.dec();
     stats.cxDestroy.inc();
@@ -113,11 +116,30 @@ export class RpcConnection implements ConnectionHandler {
   /** A request is over. */
   ended(request: RpcRequest): void {
     this.#requests.delete(request);
-    if (this.#isLeaving && this.#requests.size === 0) this.#manager.context.engine.close(this.handle, 'flush');
+    if (!this.#isLeaving && this.#home.isDraining && this.#home.closesAfterResponse()) this.drain();
+    else if (this.#isLeaving && this.#requests.size === 0) this.#manager.context.engine.close(this.handle, 'flush');
   }
-  /** Remembers where it has upstream connections of its own. */
-  bind(pools: HostPools): void {
-    this.#bound.add(pools);
+  /** The host that requests of a `bound` codec go to, once one was chosen: what the connection has said there may count. */
+  boundHost(cluster: Cluster): Host | undefined {
+    const host = this.#bound.get(cluster);
+    return host?.removed === true ? undefined : host;
+  }
+  /** Remembers where it has an upstream connection of its own. */
+  bind(cluster: Cluster, host: Host, pools: HostPools): void {
+    if (this.#bound.get(cluster) === host) return;
+    this.unbind(cluster);
+    this.#bound.set(cluster, host);
+    pools.bind(this.handle, this);
+  }
+  /** Another host may be chosen: nothing could be said to this one. */
+  unbind(cluster: Cluster): void {
+    const host = this.#bound.get(cluster);
+    this.#bound.delete(cluster);
+    if (host?.pool instanceof HostPools) host.pool.unbind(this.handle);
+  }
+  /** The upstream connection of its own is gone, or will go: with it what was said on it. */
+  upstreamLeaves(): void {
+    this.drain();
   }
   /** No further request on this connection: the client is told where the protocol can say it, and it closes once nothing is in flight. */
   drain(): void {
@@ -129,6 +151,23 @@ export class RpcConnection implements ConnectionHandler {
     if (this.#requests.size === 0) engine.close(this.handle, 'flush');
   }
 
+  #classify(frame: Frame): number {
+    try {
+      return KIND_NUMBER[this.codec.classify?.(frame, 'downstream') ?? 'unknown'];
+    } catch (cause) {
+      this.#manager.codecFailed(this.codec, cause);
+      return FRAME_KIND.UNKNOWN;
+    }
+  }
+  #answerHeartbeat(frame: Frame): void {
+    try {
+      const ack = this.codec.heartbeatAck?.(frame);
+      if (ack !== undefined && ack.length > 0) this.#manager.context.engine.write(this.handle, ack);
+    } catch (cause) {
+      this.#manager.codecFailed(this.codec, cause);
+      this.#broken();
+    }
+  }
   /** Bytes that are no frame, or a frame that has no business here. */
   #broken(): void {
     this.#manager.stats.cxProtocolError.inc();

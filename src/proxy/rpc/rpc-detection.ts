@@ -1,13 +1,12 @@
 import type { ConnectionHandler } from '../../network/engine.js';
-import type { Codec } from '../../protocol/codec.js';
-import { detect, MAX_DETECT_BYTES } from '../../protocol/detect.js';
+import { type Detectable, detect, MAX_DETECT_BYTES } from '../../protocol/detect.js';
 import type { TimerOwner } from '../../stream/timers.js';
 import type { RpcManager } from './rpc-manager.js';
 
 /** The listener, while the protocol of a connection is found out. */
 export interface DetectionHome {
-  /** The verdict; undefined: none of the codecs. */
-  detected(detection: RpcDetection, codec: Codec | undefined): void;
+  /** The verdict, one of the manager's candidates; undefined: none of them. */
+  detected(detection: RpcDetection, found: Detectable | undefined): void;
   /** The connection is gone. */
   detectionEnded(detection: RpcDetection): void;
 }
@@ -37,7 +36,9 @@ export class RpcDetection implements ConnectionHandler, TimerOwner {
   onTimer(_kind: number, now: number): void {
     this.manager.context.timerFired(now);
     this.#timer = 0;
-    if (!this.#done) this.#decide(true);
+    if (this.#done) return;
+    this.manager.stats.cxDetectTimeout.inc();
+    this.#decide(true);
   }
   onClosed(): void {
     this.manager.context.wheel.stop(this.#timer);
@@ -46,13 +47,12 @@ export class RpcDetection implements ConnectionHandler, TimerOwner {
     this.#home.detectionEnded(this);
   }
   #decide(final: boolean): void {
-    const { config, context, stats } = this.manager;
-    const found = detect(config.codecs, this.#bytes, final);
+    const { candidates, context, stats } = this.manager;
+    const found = detect(candidates, this.#bytes, final);
     if (found === 'more') return;
     this.#done = true;
     context.wheel.stop(this.#timer);
-    if (found === 'none') stats.cxUndetected.inc();
-    else if (found.ambiguous) stats.cxAmbiguous.inc();
+    if (found !== 'none' && found.ambiguous) stats.cxAmbiguous.inc();
     this.#home.detected(this, found === 'none' ? undefined : found.codec);
   }
 }

@@ -1,10 +1,14 @@
 import type { Profile } from '../../network/engine.js';
 import type { Codec } from '../../protocol/codec.js';
+import type { Detectable } from '../../protocol/detect.js';
 import type { ProxyContext } from '../context.js';
+import { HttpManager } from '../http/http-manager.js';
 import type { FilterChain, ListenerConfig, RpcProxyConfig } from '../runtime.js';
 import { TcpManager } from '../tcp-proxy.js';
+import { FrameEditor } from './frame-editor.js';
 import { RpcRequest } from './rpc-request.js';
 import { RpcStats } from './rpc-stats.js';
+import { HTTP1, TLS } from './told-apart.js';
 
 /** Requests kept for reuse. */
 const FREE_REQUESTS = 1024;
@@ -19,6 +23,12 @@ export class RpcManager {
   readonly logs: boolean;
   readonly wantsRequestHead: boolean;
   readonly wantsResponseHead: boolean;
+  /** Who serves connections that speak HTTP/1; undefined: that is no known protocol. */
+  readonly http: HttpManager | undefined;
+  /** What a connection may turn out to be, in order. */
+  readonly candidates: readonly Detectable[];
+  /** Changes the headers of frames. */
+  readonly editor = new FrameEditor();
   /** Who takes connections of no known protocol; undefined: they are closed. */
   readonly fallback: TcpManager | undefined;
   readonly #bufferLimitBytes: number;
@@ -28,10 +38,16 @@ export class RpcManager {
     this.context = context;
     this.config = config;
     this.chainName = chain.name;
-    this.stats = new RpcStats(context.stats, config.statPrefix);
+    this.stats = new RpcStats(
+      context.stats,
+      config.statPrefix,
+      config.codecs.map(({ name }) => name),
+    );
     this.logs = config.accessLogs.length > 0;
     this.wantsRequestHead = config.accessLogs.some((log) => log.wantsRequestHead);
     this.wantsResponseHead = config.accessLogs.some((log) => log.wantsResponseHead);
+    this.http = config.http === undefined ? undefined : new HttpManager(context, listener, chain, config.http);
+    this.candidates = [...config.codecs, ...(this.http === undefined ? [] : [HTTP1]), TLS];
     const { fallbackCluster, idleTimeoutMs, statPrefix, accessLogs } = config;
     this.fallback =
       fallbackCluster === undefined
@@ -48,6 +64,10 @@ export class RpcManager {
     this.#bufferLimitBytes = listener.bufferLimitBytes;
   }
 
+  /** The first bytes of a connection have to be looked at. */
+  get detects(): boolean {
+    return this.config.codecs.length > 1 || this.http !== undefined || this.fallback !== undefined;
+  }
   /** How connections of a codec are framed. */
   profileOf(codec: Codec): Profile {
     const { idleTimeoutMs, maxFrameBytes } = this.config;
@@ -59,6 +79,14 @@ export class RpcManager {
       ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
       wire: { received: this.stats.cxRxBytesTotal, sent: this.stats.cxTxBytesTotal },
     });
+  }
+
+  /** A codec has thrown where it must not. Counted each time and logged once: what a peer sends must not fill the log. */
+  codecFailed(codec: Codec, cause: unknown): void {
+    const { codecError } = this.stats;
+    if (codecError.value === 0)
+      this.context.log.error(`codec ${codec.name}: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`);
+    codecError.inc();
   }
 
   takeRequest(): RpcRequest {

@@ -12,17 +12,21 @@ import { frameWithId, layoutOf } from '../../protocol/codec.js';
 import { Frame } from '../../protocol/frame.js';
 import type { RpcUpstream, RpcUser } from '../../stream/rpc/rpc-upstream.js';
 import type { TimerOwner } from '../../stream/timers.js';
+import type { LogRecord } from '../access-log/access-log.js';
 import { RESPONSE_FLAG } from '../access-log/response-flags.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Host } from '../cluster/host.js';
 import { closeText } from '../http/local-reply.js';
 import { emptyRecord } from '../http/log-record.js';
+import { lowerAscii } from '../route/matchers.js';
 import { poolsOf } from '../router/host-pools.js';
 import { type ResetKind, RetryState } from '../router/retry.js';
-import type { ForwardAction, Route } from '../runtime.js';
+import type { ClusterChoice, ForwardAction, MirrorPolicy, Route } from '../runtime.js';
 import type { RpcConnection } from './rpc-connection.js';
 import type { RpcManager } from './rpc-manager.js';
+import { RpcMirror } from './rpc-mirror.js';
 import type { RpcView } from './rpc-view.js';
+import { statusOf } from './status-of.js';
 
 const PHASE = { IDLE: 0, WAITING: 1, BACKOFF: 2, SENT: 3 } as const;
 const TIMER = { ROUTE: 1, TRY: 2, RETRY: 3 } as const;
@@ -42,14 +46,20 @@ export class RpcRequest implements RpcUser, TimerOwner {
   #start = 0;
   #bytes = 0;
   #responseBytes = 0;
+  /** Of the response as it came. */
+  #upstreamBytes = 0;
   /** The request's fields, and the first of its bytes. */
   #head: Frame | undefined = undefined;
   /** All of it, where it may have to be sent later or again. */
   #kept: Frame | undefined = undefined;
+  /** For the access log. */
+  #service = '';
+  #method = '';
   #view: RpcView | undefined = undefined;
   #responseView: RpcView | undefined = undefined;
   #route: Route | undefined = undefined;
   #action: ForwardAction | undefined = undefined;
+  #choice: ClusterChoice | undefined = undefined;
   #cluster: Cluster | undefined = undefined;
   #host: Host | undefined = undefined;
   #upstream: RpcUpstream | undefined = undefined;
@@ -71,7 +81,7 @@ export class RpcRequest implements RpcUser, TimerOwner {
   /** Begins with the frame whose callback runs. */
   begin(connection: RpcConnection, frame: Frame, oneway: boolean): void {
     const manager = this.#manager;
-    const { context, config, stats } = manager;
+    const { context, stats } = manager;
     this.#connection = connection;
     this.idLow = frame.idLow;
     this.idHigh = frame.idHigh;
@@ -79,6 +89,7 @@ export class RpcRequest implements RpcUser, TimerOwner {
     this.#start = context.now;
     this.#bytes = frame.length;
     this.#responseBytes = 0;
+    this.#upstreamBytes = 0;
     this.#attempts = 0;
     this.#upstreamStart = -1;
     this.#details = '';
@@ -90,45 +101,96 @@ export class RpcRequest implements RpcUser, TimerOwner {
     if (oneway) stats.rqOneway.inc();
     else this.#keepHead(frame);
 
+    let timeoutMs: number;
+    try {
+      timeoutMs = this.#decide(frame);
+    } catch (cause) {
+      // The codec, asked about the bytes of a peer.
+      manager.codecFailed(connection.codec, cause);
+      this.#reply(500, 'codec_error', RESPONSE_FLAG.DPE);
+      return;
+    }
+    if (this.#cluster === undefined) {
+      this.#refuse();
+      return;
+    }
+    if (timeoutMs > 0) this.#routeTimer = context.wheel.start(this.#start + timeoutMs, this, TIMER.ROUTE);
+    const { mirrors } = this.#action as ForwardAction;
+    if (mirrors !== undefined) this.#mirror(mirrors, frame, timeoutMs);
+    this.#attempt(this.#kept === undefined ? frame : undefined);
+  }
+  /** Finds route and cluster, and makes the changes of the route: everything that asks the codec. Answers how long the request may take; 0: no bound. */
+  #decide(frame: Frame): number {
+    const manager = this.#manager;
+    const { context, config } = manager;
+    const { codec } = this.#connection as RpcConnection;
     const { routeInput } = context;
-    const view = context.rpcView.of(connection.codec, frame, false, 0);
-    if (manager.logs) this.#view = view.retain();
-    const only = config.routes.only;
-    let route = only;
-    if (only === undefined) {
-      routeInput.host = view.service.toLowerCase();
+    const view = context.rpcView.of(codec, frame, false, 0);
+    if (manager.logs) {
+      this.#service = view.service;
+      this.#method = view.method;
+      if (manager.wantsRequestHead) this.#view = view.retain();
+    }
+    let route = config.routes.only;
+    routeInput.random = Math.random();
+    if (route === undefined) {
+      routeInput.host = lowerAscii(view.service);
       routeInput.path = view.path;
       routeInput.isConnect = false;
       routeInput.upgrade = '';
-      routeInput.random = Math.random();
       route = config.routes.match(view, routeInput);
-    } else routeInput.random = Math.random();
-    if (route === undefined) {
-      stats.rqNoRoute.inc();
-      this.#reply(404, 'route_not_found', RESPONSE_FLAG.NR);
-      return;
     }
     this.#route = route;
+    if (route?.action.kind !== 'forward') return 0;
     const { action } = route;
-    if (action.kind !== 'forward') {
-      this.#reply(action.status, 'direct_response', 0);
-      return;
-    }
     this.#action = action;
     const choice = action.chooseCluster(view, routeInput.random);
+    this.#choice = choice;
     const cluster = choice === undefined ? undefined : context.clusters.get(choice.name);
-    if (cluster === undefined) {
-      this.#reply(action.clusterNotFoundStatus, 'cluster_not_found', RESPONSE_FLAG.NC);
-      return;
+    if (cluster === undefined || choice === undefined) return 0;
+    this.#retry.begin(this.#oneway ? undefined : action.retry, view, false);
+    const timeoutMs = this.#oneway ? 0 : timeoutOf(action.timeoutMs, action.maxStreamDurationMs, codec.timeoutMs?.(frame));
+    const changesRequest = route.requestHeaders !== undefined || choice.requestHeaders !== undefined;
+    const changesResponse = route.responseHeaders !== undefined || choice.responseHeaders !== undefined;
+    if (changesRequest || changesResponse) {
+      // Operators in the values may ask for them.
+      this.#service = view.service;
+      this.#method = view.method;
+      if (changesResponse) this.#view ??= view.retain();
     }
+    if (changesRequest) {
+      const record = this.#record(0, context.now);
+      record.requestHead = view;
+      this.#kept = manager.editor.change(codec, 'downstream', frame, [choice.requestHeaders, route.requestHeaders], record);
+    }
+    if (this.#retry.on !== 0) this.#kept ??= frame.retain();
     this.#cluster = cluster;
-    this.#retry.begin(oneway ? undefined : action.retry, view, false);
-    if (this.#retry.on !== 0) this.#kept = frame.retain();
-    if (!oneway) {
-      const timeoutMs = timeoutOf(action.timeoutMs, connection.codec.timeoutMs?.(frame));
-      if (timeoutMs > 0) this.#routeTimer = context.wheel.start(this.#start + timeoutMs, this, TIMER.ROUTE);
+    return timeoutMs;
+  }
+  /** Answers what has no cluster to go to. */
+  #refuse(): void {
+    const route = this.#route;
+    if (route === undefined) {
+      this.#manager.stats.rqNoRoute.inc();
+      this.#reply(404, 'route_not_found', RESPONSE_FLAG.NR);
+    } else if (route.action.kind === 'forward') this.#reply(route.action.clusterNotFoundStatus, 'cluster_not_found', RESPONSE_FLAG.NC);
+    else {
+      const text = route.action.kind === 'direct' ? Buffer.from(route.action.body).toString() : '';
+      this.#reply(route.action.status, 'direct_response', 0, text);
     }
-    this.#attempt(frame);
+  }
+  #mirror(mirrors: readonly MirrorPolicy[], frame: Frame, timeoutMs: number): void {
+    const { context } = this.#manager;
+    const connection = this.#connection as RpcConnection;
+    const view = context.rpcView.of(connection.codec, frame, false, 0);
+    for (const { share, chooseCluster } of mirrors) {
+      if (share < 1 && Math.random() >= share) continue;
+      const name = chooseCluster(view);
+      const cluster = name === undefined ? undefined : context.clusters.get(name);
+      if (cluster === undefined) continue;
+      this.#kept ??= frame.retain();
+      new RpcMirror(this.#manager, connection, cluster, this.#kept, this.#oneway).start((this.#action as ForwardAction).priority, timeoutMs);
+    }
   }
 
   // ---- upstream -------------------------------------------------------------------------------------------------------------------------
@@ -140,11 +202,15 @@ export class RpcRequest implements RpcUser, TimerOwner {
     const action = this.#action as ForwardAction;
     const { context } = this.#manager;
     const { stats } = cluster;
-    const host = cluster.choose(
-      this.#tried === undefined && cluster.config.discovery !== 'ORIGINAL_DST'
-        ? undefined
-        : { tried: this.#tried, avoidAttempts: this.#retry.hostAttempts, originalDst: connection.info?.originalDst ?? connection.info?.local },
-    );
+    const isBound = connection.codec.pool === 'bound';
+    const own = isBound ? connection.boundHost(cluster) : undefined;
+    const host =
+      own ??
+      cluster.choose(
+        this.#tried === undefined && cluster.config.discovery !== 'ORIGINAL_DST'
+          ? undefined
+          : { tried: this.#tried, avoidAttempts: this.#retry.hostAttempts, originalDst: connection.info?.originalDst ?? connection.info?.local },
+      );
     if (host === undefined) {
       stats.cxNoneHealthy.inc();
       this.#reply(503, 'no_healthy_upstream', RESPONSE_FLAG.UH);
@@ -164,7 +230,7 @@ export class RpcRequest implements RpcUser, TimerOwner {
     stats.rqActive.inc();
     const pools = poolsOf(context, cluster, host);
     const pool = pools.rpc(connection.codec, action.priority);
-    if (connection.codec.pool === 'bound') connection.bind(pools);
+    if (isBound) connection.bind(cluster, host, pools);
     const upstream = pool.take(connection.handle);
     if (upstream !== undefined) {
       this.#send(upstream, frame);
@@ -207,26 +273,55 @@ export class RpcRequest implements RpcUser, TimerOwner {
 
   onResponse(upstream: RpcUpstream, frame: Frame): void {
     const connection = this.#connection as RpcConnection;
-    const { codec } = connection;
     const { context } = this.#manager;
     this.#upstream = undefined;
-    const raw = codec.status?.(frame) ?? 0;
-    const status = codec.statusClass === undefined ? (raw === 0 ? 200 : 500) : codec.statusClass(raw);
-    const wantsOther = this.#retry.on !== 0 && this.#retry.wantsOther(status, context.rpcView.of(codec, frame, true, status));
+    let status: number;
+    let wantsOther = false;
+    let changed: Frame | undefined;
+    try {
+      status = statusOf(connection.codec, frame);
+      const view = context.rpcView.of(connection.codec, frame, true, status);
+      wantsOther = this.#retry.on !== 0 && this.#retry.wantsOther(status, view);
+      if (this.#manager.wantsResponseHead) this.#responseView = view.retain();
+      changed = this.#changeResponse(frame, status, view);
+    } catch (cause) {
+      this.#manager.codecFailed(connection.codec, cause);
+      this.#reply(502, 'codec_error', RESPONSE_FLAG.UPE);
+      return;
+    }
     if (wantsOther && this.#mayRetry()) {
+      const askedMs = this.#retry.nextAsked(context.rpcView, Date.now() / 1000, Math.random());
       this.#answered(status);
-      this.#scheduleRetry();
+      this.#scheduleRetry(askedMs);
       return;
     }
     if (this.#retry.made > 0 && !wantsOther) this.#cluster?.stats.rqRetrySuccess.inc();
-    if (this.#manager.wantsResponseHead) this.#responseView = context.rpcView.of(codec, frame, true, status).retain();
-    this.#responseBytes = frame.length;
     this.#details = 'via_upstream';
-    context.engine.sendFrame(upstream.handle, connection.handle, this.idLow, this.idHigh);
+    if (changed === undefined) {
+      this.#responseBytes = frame.length;
+      context.engine.sendFrame(upstream.handle, connection.handle, this.idLow, this.idHigh);
+    } else {
+      const bytes = frameWithId(connection.codec, changed, this.idLow, this.idHigh);
+      this.#responseBytes = bytes.length;
+      context.engine.write(connection.handle, bytes);
+    }
+    this.#upstreamBytes = frame.length;
     this.#answered(status);
     this.#end(status);
   }
+  /** The response with the changes of the route; undefined: it goes as it is. `view`: what operators see of it, where it is one of an upstream. */
+  #changeResponse(frame: Frame, status: number, view: RpcView | undefined): Frame | undefined {
+    const ofRoute = this.#route?.responseHeaders;
+    const ofChoice = this.#choice?.responseHeaders;
+    if (ofRoute === undefined && ofChoice === undefined) return undefined;
+    const manager = this.#manager;
+    const { codec } = this.#connection as RpcConnection;
+    const record = this.#record(status, manager.context.now);
+    record.responseHead = view;
+    return manager.editor.change(codec, 'upstream', frame, [ofChoice, ofRoute], record);
+  }
   onUpstreamLost(reason: CloseReason, errno: string, wasSent: boolean): void {
+    const connection = this.#connection as RpcConnection;
     this.#upstream = undefined;
     if (wasSent) {
       const isReset = reason === 'reset' || reason === 'truncated';
@@ -234,6 +329,8 @@ export class RpcRequest implements RpcUser, TimerOwner {
       this.#failed('reset', isReset ? 'connection_termination' : 'remote_reset', RESPONSE_FLAG.UC, '');
     } else {
       const isTimeout = reason === 'connect-timeout';
+      // Nothing was said there.
+      if (connection.codec.pool === 'bound') connection.unbind(this.#cluster as Cluster);
       this.#failed(
         'connect',
         isTimeout ? 'connection_timeout' : 'remote_connection_failure',
@@ -303,25 +400,25 @@ export class RpcRequest implements RpcUser, TimerOwner {
     this.#retryHeld = true;
     return true;
   }
-  #scheduleRetry(): void {
+  #scheduleRetry(askedMs?: number): void {
     const { context } = this.#manager;
     const { stats } = this.#cluster as Cluster;
     stats.rqRetry.inc();
-    stats.rqRetryBackoffExponential.inc();
+    (askedMs === undefined ? stats.rqRetryBackoffExponential : stats.rqRetryBackoffRatelimited).inc();
     if (this.#retry.avoidsPreviousHosts && this.#host !== undefined) {
       this.#tried ??= [];
       this.#tried.push(this.#host);
     }
     context.wheel.stop(this.#tryTimer);
     this.#phase = PHASE.BACKOFF;
-    this.#tryTimer = context.wheel.start(context.now + this.#retry.next(Math.random()), this, TIMER.RETRY);
+    this.#tryTimer = context.wheel.start(context.now + (askedMs ?? this.#retry.next(Math.random())), this, TIMER.RETRY);
   }
   #overflow(): void {
     this.#cluster?.stats.rqPendingOverflow.inc();
     this.#reply(503, 'upstream_reset_before_response_started{overflow}', RESPONSE_FLAG.UO);
   }
   /** Answers the request here; a one-way one ends without a word. A protocol that cannot answer for itself loses the connection. */
-  #reply(status: number, details: string, flag: number): void {
+  #reply(status: number, details: string, flag: number, text = ''): void {
     const connection = this.#connection as RpcConnection;
     const { context, stats } = this.#manager;
     this.#details = details;
@@ -330,7 +427,7 @@ export class RpcRequest implements RpcUser, TimerOwner {
     this.#endAttempt(false);
     if (!this.#oneway) {
       stats.rqLocalReply.inc();
-      const bytes = connection.codec.respond?.(this.#head as Frame, { status, details });
+      const bytes = this.#localReply(status, text || details);
       if (bytes !== undefined) {
         this.#responseBytes = bytes.length;
         context.engine.write(connection.handle, bytes);
@@ -340,6 +437,19 @@ export class RpcRequest implements RpcUser, TimerOwner {
       return;
     }
     this.#end(status);
+  }
+
+  #localReply(status: number, details: string): Uint8Array | undefined {
+    const { codec } = this.#connection as RpcConnection;
+    const manager = this.#manager;
+    try {
+      const bytes = codec.respond?.(this.#head as Frame, { status, details });
+      if (bytes === undefined || (this.#route?.responseHeaders === undefined && this.#choice?.responseHeaders === undefined)) return bytes;
+      return this.#changeResponse(manager.editor.read(codec, 'upstream', bytes), status, undefined)?.raw ?? bytes;
+    } catch (cause) {
+      manager.codecFailed(codec, cause);
+      return undefined;
+    }
   }
 
   // ---- ends -----------------------------------------------------------------------------------------------------------------------------
@@ -389,13 +499,18 @@ export class RpcRequest implements RpcUser, TimerOwner {
       this.#retryHeld = false;
       (this.#cluster as Cluster).breakers[(this.#action as ForwardAction).priority].retries.remove();
     }
-    if (manager.logs) this.#log(connection, status, now);
+    if (manager.logs) {
+      const record = this.#record(status, now);
+      for (const log of manager.config.accessLogs) log.log(record);
+    }
     this.#connection = undefined;
     this.#kept = undefined;
     this.#view = undefined;
     this.#responseView = undefined;
+    this.#service = this.#method = '';
     this.#route = undefined;
     this.#action = undefined;
+    this.#choice = undefined;
     this.#cluster = undefined;
     this.#host = undefined;
     this.#upstream = undefined;
@@ -412,9 +527,10 @@ export class RpcRequest implements RpcUser, TimerOwner {
     }
     frame.copyHead(head, HEAD_BYTES);
   }
-  #log(connection: RpcConnection, status: number, now: number): void {
+  /** What is known of the request by now: for access logs and operators in header values. */
+  #record(status: number, now: number): LogRecord {
     const record = emptyRecord();
-    const view = this.#view;
+    const connection = this.#connection as RpcConnection;
     const { info } = connection;
     record.startTime = Date.now() - Math.round(now - this.#start);
     record.start = this.#start;
@@ -422,12 +538,10 @@ export class RpcRequest implements RpcUser, TimerOwner {
     record.requestEnd = this.#start;
     record.upstreamStart = this.#upstreamStart;
     record.firstUpstreamByte = record.lastUpstreamByte = record.firstDownstreamByte = this.#details === 'via_upstream' ? now : -1;
-    if (view !== undefined) {
-      record.method = view.method;
-      record.path = record.originalPath = view.path;
-      record.authority = view.service;
-      if (this.#manager.wantsRequestHead) record.requestHead = view;
-    }
+    record.method = this.#method;
+    record.authority = this.#service;
+    record.path = record.originalPath = `/${this.#service}/${this.#method}`;
+    record.requestHead = this.#view;
     record.responseHead = this.#responseView;
     record.protocol = connection.codec.name;
     record.responseCode = status;
@@ -435,8 +549,8 @@ export class RpcRequest implements RpcUser, TimerOwner {
     record.flags = this.#flags;
     record.bytesReceived = this.#bytes;
     record.bytesSent = this.#responseBytes;
-    record.upstreamBytesReceived = this.#responseBytes;
-    record.upstreamBytesSent = this.#attempts > 0 ? this.#bytes : 0;
+    record.upstreamBytesReceived = this.#upstreamBytes;
+    record.upstreamBytesSent = this.#attempts * (this.#kept?.length ?? this.#bytes);
     record.attempts = this.#attempts;
     record.routeName = this.#route?.name ?? '';
     record.virtualHost = this.#route?.virtualHost ?? '';
@@ -448,12 +562,14 @@ export class RpcRequest implements RpcUser, TimerOwner {
     record.downstreamRemote = record.downstreamDirectRemote = info?.remote;
     record.filterChain = this.#manager.chainName;
     record.connectionId = connection.number;
-    for (const log of this.#manager.config.accessLogs) log.log(record);
+    return record;
   }
 }
 
-/** The shorter of what the route and the caller say; 0: no bound. */
-function timeoutOf(routeMs: number, callerMs: number | undefined): number {
-  if (callerMs === undefined || callerMs <= 0) return routeMs;
-  return routeMs > 0 ? Math.min(routeMs, callerMs) : callerMs;
+/** The shortest of what the route and the caller say; 0: no bound. */
+function timeoutOf(routeMs: number, streamMs: number | undefined, callerMs: number | undefined): number {
+  let shortest = routeMs > 0 ? routeMs : Number.POSITIVE_INFINITY;
+  if (streamMs !== undefined && streamMs > 0 && streamMs < shortest) shortest = streamMs;
+  if (callerMs !== undefined && callerMs > 0 && callerMs < shortest) shortest = callerMs;
+  return shortest === Number.POSITIVE_INFINITY ? 0 : shortest;
 }

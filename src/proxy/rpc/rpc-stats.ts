@@ -7,7 +7,12 @@ export class RpcStats {
   readonly cxDestroy: Counter;
   readonly cxProtocolError: Counter;
   readonly cxIdleTimeout: Counter;
+  /** By codec name: connections that were taken for it. */
+  readonly cxOf: ReadonlyMap<string, Counter>;
+  readonly cxHttp1: Counter;
+  readonly cxTls: Counter;
   readonly cxUndetected: Counter;
+  readonly cxDetectTimeout: Counter;
   readonly cxAmbiguous: Counter;
   readonly cxRxBytesTotal: Counter;
   readonly cxTxBytesTotal: Counter;
@@ -20,11 +25,15 @@ export class RpcStats {
   readonly rqLocalReply: Counter;
   readonly rqNoRoute: Counter;
   readonly rqCancelled: Counter;
+  /** Copies sent to mirrors; and those that could not be sent, or were not answered. */
+  readonly mirrorTotal: Counter;
+  readonly mirrorFailed: Counter;
+  readonly codecError: Counter;
   readonly rqTime: Histogram;
   /** By class of the status that a response counts as, 1xx..5xx at 1..5. */
   readonly rqClass: readonly (Counter | undefined)[];
 
-  constructor(stats: StatsStore, statPrefix: string) {
+  constructor(stats: StatsStore, statPrefix: string, codecs: readonly string[]) {
     const prefix = `rpc.${statPrefix}.`;
     this.cxTotal = stats.counter(`${prefix}downstream_cx_total`);
     this.cxActive = stats.gauge(`${prefix}downstream_cx_active`);
@@ -33,6 +42,13 @@ export class RpcStats {
     this.cxIdleTimeout = stats.counter(`${prefix}downstream_cx_idle_timeout`);
     this.cxAmbiguous = stats.counter(`${prefix}downstream_cx_protocol_ambiguous`);
     this.cxUndetected = stats.counter(`${prefix}downstream_cx_protocol_not_detected`);
+    this.cxOf = new Map(codecs.map((name) => [name, stats.counter(`${prefix}downstream_cx_${name}_total`)]));
+    this.cxHttp1 = stats.counter(`${prefix}downstream_cx_http1_total`);
+    this.cxTls = stats.counter(`${prefix}downstream_cx_tls_total`);
+    this.cxDetectTimeout = stats.counter(`${prefix}downstream_cx_protocol_timeout`);
+    this.mirrorTotal = stats.counter(`${prefix}mirror_rq_total`);
+    this.mirrorFailed = stats.counter(`${prefix}mirror_rq_failed`);
+    this.codecError = stats.counter(`${prefix}codec_error`);
     this.cxRxBytesTotal = stats.counter(`${prefix}downstream_cx_rx_bytes_total`);
     this.cxTxBytesTotal = stats.counter(`${prefix}downstream_cx_tx_bytes_total`);
     this.cxLengthMs = stats.histogram(`${prefix}downstream_cx_length_ms`);

@@ -3,16 +3,20 @@ import type { Frame } from '../../protocol/frame.js';
 import type { HeadView } from '../../protocol/head.js';
 import type { KnownName } from '../../protocol/head-layout.js';
 
+type Entries = readonly (readonly [name: string, value: string])[];
+
 /**
  * A frame as routing, retries and logs see a message: `:authority` is the service, `:method` the method, `:path` is `/service/method`, headers are the entries of its
- * header map (found without regard to case, as HTTP's are). One instance serves all frames of a worker, each during its callback.
+ * header map (found without regard to case, as HTTP's are). Values hold one character for each byte of their UTF-8, as those of HTTP do. One instance
+ * serves all frames of a worker, each during its callback.
  */
 export class RpcView implements HeadView {
   #codec: Codec | undefined;
   #frame: Frame | undefined;
   #service: string | undefined;
   #method: string | undefined;
-  #entries: (readonly [name: string, value: string])[] | undefined;
+  #entries: Entries | undefined;
+  #bytes = 0;
   isResponse = false;
   status = 0;
 
@@ -23,16 +27,17 @@ export class RpcView implements HeadView {
     this.#service = undefined;
     this.#method = undefined;
     this.#entries = undefined;
+    this.#bytes = frame.length;
     this.isResponse = isResponse;
     this.status = status;
     return this;
   }
   get service(): string {
-    this.#service ??= (this.#frame && this.#codec?.service?.(this.#frame)) ?? '';
+    this.#service ??= bytesText((this.#frame && this.#codec?.service?.(this.#frame)) ?? '');
     return this.#service;
   }
   get method(): string {
-    this.#method ??= (this.#frame && this.#codec?.method?.(this.#frame)) ?? '';
+    this.#method ??= bytesText((this.#frame && this.#codec?.method?.(this.#frame)) ?? '');
     return this.#method;
   }
   get path(): string {
@@ -45,7 +50,7 @@ export class RpcView implements HeadView {
     return this.#codec?.name ?? '';
   }
   get wireBytes(): number {
-    return this.#frame?.length ?? 0;
+    return this.#bytes;
   }
   get(name: string): string | undefined {
     return this.#lines().find(([entry]) => entry === name)?.[1];
@@ -60,17 +65,29 @@ export class RpcView implements HeadView {
   known(name: KnownName): string | undefined {
     return this.get(name);
   }
-  /** A copy that outlives the callback. */
+  /** A copy that outlives the callback: of what can be asked for, not of the frame. */
   retain(): RpcView {
     const copy = new RpcView();
-    if (this.#codec !== undefined && this.#frame !== undefined) copy.of(this.#codec, this.#frame.retain(), this.isResponse, this.status);
+    copy.#codec = this.#codec;
+    copy.#service = this.isResponse ? '' : this.service;
+    copy.#method = this.isResponse ? '' : this.method;
+    copy.#entries = this.#lines();
+    copy.#bytes = this.#bytes;
+    copy.isResponse = this.isResponse;
+    copy.status = this.status;
     return copy;
   }
-  #lines(): readonly (readonly [name: string, value: string])[] {
+  #lines(): Entries {
     if (this.#entries === undefined) {
       const headers = this.#frame && this.#codec?.headers?.(this.#frame);
-      this.#entries = headers === undefined ? [] : Array.from(headers.entries(), ([name, value]) => [name.toLowerCase(), value] as const);
+      this.#entries = headers === undefined ? [] : Array.from(headers.entries(), ([name, value]) => [name.toLowerCase(), bytesText(value)] as const);
     }
     return this.#entries;
   }
+}
+
+/** Text with one character for each byte. */
+function bytesText(text: string): string {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').toString('latin1');
+  return text;
 }

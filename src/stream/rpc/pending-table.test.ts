@@ -50,3 +50,17 @@ test('gives back what was in flight when the connection ends', () => {
   assert.equal(table.size, 0);
   assert.equal(table.take(id), undefined);
 });
+
+test('an id that was taken out can be held for somebody else, and is not given again before it is taken', () => {
+  const table = new PendingTable<string>(20);
+  const id = table.add('a');
+  table.take(id);
+  table.put(id, 'held');
+  for (let round = 0; round < 100; round++) {
+    const other = table.add('b');
+    assert.notEqual(other, id);
+    table.take(other);
+  }
+  assert.equal(table.take(id), 'held');
+  assert.equal(table.size, 0);
+});

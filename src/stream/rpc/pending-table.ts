@@ -38,6 +38,13 @@ export class PendingTable<T> {
     }
     throw new RangeError('no request id is free');
   }
+  /** Puts another user under an id that was just taken out. */
+  put(id: number, user: T): void {
+    const slot = id & this.#mask;
+    this.#ids[slot] = id;
+    this.#users[slot] = user;
+    this.#count++;
+  }
   /** The request with this id, which is then out of the table; undefined: there is none (a late answer). */
   take(id: number): T | undefined {
     const slot = id & this.#mask;

@@ -3,16 +3,22 @@
  * time on each, `bound` gives each downstream connection one of its own. Those who find no room wait, within the circuit breaker.
  */
 import type { CloseReason, ConnectOptions, Engine } from '../../network/engine.js';
-import type { Codec } from '../../protocol/codec.js';
+import { type Codec, isScripted, layoutOf } from '../../protocol/codec.js';
 import type { ConnectionAccount } from '../connection-account.js';
 import type { TimerWheel } from '../timers.js';
-import { RpcUpstream, type RpcUser, UPSTREAM } from './rpc-upstream.js';
+import { RpcUpstream, type RpcUser, UPSTREAM, WIDE_ID } from './rpc-upstream.js';
 
 /** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
 export interface RpcPoolOwner extends ConnectionAccount {
+  /** The codec has thrown on a frame of the connection, which is closed for it. */
+  codecFailed(cause: unknown): void;
   /** An answer came for a request that is not there any more. */
   lateResponse(): void;
   goAway(): void;
+  /** A connection has served as many requests as it may. */
+  maxRequests(): void;
+  /** `bound`: the connection of downstream connection `from` is gone, or takes no further request. */
+  boundLeaves(from: number): void;
   heartbeatMissed(): void;
 }
 
@@ -27,9 +33,9 @@ export interface RpcPoolOptions {
   readonly codec: Codec;
   /** How to connect; its profile is an upstream profile whose idle time is `heartbeat.intervalMs`, or the pool's idle time where that is 0. */
   readonly connect: ConnectOptions;
-  /** Connections that a multiplexing pool opens before it shares them, >= 1. */
+  /** Connections of a multiplexing pool, >= 1; those that drain do not count. */
   readonly connections: number;
-  /** Requests in flight on one multiplexed connection. */
+  /** Requests in flight on one connection that is not `pingpong`; what is more waits. */
   readonly maxInFlight: number;
   readonly heartbeat: HeartbeatOptions;
   /** A connection without requests for so long is closed; 0: never. */
@@ -46,6 +52,10 @@ export class RpcPool {
   readonly codec: Codec;
   readonly heartbeat: HeartbeatOptions;
   readonly maxInFlight: number;
+  /** Largest id that the protocol can carry. */
+  readonly maxId: number;
+  /** 0: no bound. */
+  readonly maxRequests: number;
   readonly #options: RpcPoolOptions;
   /** All that are not closed. */
   readonly #open = new Set<RpcUpstream>();
@@ -64,7 +74,10 @@ export class RpcPool {
     this.owner = owner;
     this.codec = options.codec;
     this.heartbeat = options.heartbeat;
-    this.maxInFlight = options.codec.pool === 'pingpong' ? 1 : options.maxInFlight;
+    this.maxId = maxIdOf(options.codec);
+    // One id is left for a heartbeat.
+    this.maxInFlight = options.codec.pool === 'pingpong' ? 1 : Math.min(options.maxInFlight, this.maxId - 1);
+    this.maxRequests = options.maxRequestsPerConnection;
     this.#options = options;
   }
   get openCount(): number {
@@ -77,11 +90,11 @@ export class RpcPool {
   take(from: number): RpcUpstream | undefined {
     if (this.codec.pool === 'bound') {
       const own = this.#bound.get(from);
-      return own?.state === UPSTREAM.OPEN ? own : undefined;
+      return own?.mayTake === true ? own : undefined;
     }
     const ready = this.#ready;
     // Surplus connections of a multiplexing pool are opened as requests come, and serve them in turn.
-    if (this.codec.pool === 'multiplex' && this.#connecting === 0 && this.#open.size < this.#options.connections && ready.length > 0)
+    if (this.codec.pool === 'multiplex' && this.#connecting === 0 && ready.length > 0 && ready.length < this.#options.connections)
       this.#connect(from);
     for (let tries = ready.length; tries > 0; tries--) {
       this.#turn = this.#turn + 1 >= ready.length ? 0 : this.#turn + 1;
@@ -109,6 +122,7 @@ export class RpcPool {
   /** A downstream connection is gone: its own upstream connection goes too. */
   unbind(from: number): void {
     const upstream = this.#bound.get(from);
+    this.#bound.delete(from);
     if (upstream !== undefined) this.discard(upstream, 'flush');
   }
 
@@ -144,11 +158,6 @@ export class RpcPool {
   }
   /** There may be room on the connection: those who wait get it. */
   freed(upstream: RpcUpstream): void {
-    const { maxRequestsPerConnection } = this.#options;
-    if (maxRequestsPerConnection > 0 && upstream.requests >= maxRequestsPerConnection) {
-      upstream.drain();
-      return;
-    }
     while (this.#waiting.length > 0 && upstream.mayTake) {
       const index = this.codec.pool === 'bound' ? this.#waiting.findIndex(({ from }) => this.#bound.get(from) === upstream) : 0;
       if (index < 0) return;
@@ -161,14 +170,16 @@ export class RpcPool {
   left(upstream: RpcUpstream): void {
     const index = this.#ready.indexOf(upstream);
     if (index >= 0) this.#ready.splice(index, 1);
-    for (const [from, bound] of this.#bound) if (bound === upstream) this.#bound.delete(from);
+    this.#unbound(upstream);
     this.#connectMore();
   }
   /** Nothing was sent or received for the profile's idle time. */
   idle(upstream: RpcUpstream): void {
     const { heartbeat, idleTimeoutMs } = this.#options;
-    const isUnused = upstream.inFlight === 0 && idleTimeoutMs > 0 && (heartbeat.intervalMs === 0 || idleTimeoutMs <= heartbeat.intervalMs);
-    if (isUnused) {
+    // Heartbeats keep the connection from being quiet, but not from being unused.
+    const unusedMs = this.engine.now - upstream.usedAt;
+    const isUnused = heartbeat.intervalMs === 0 || idleTimeoutMs <= heartbeat.intervalMs || unusedMs >= idleTimeoutMs;
+    if (upstream.inFlight === 0 && idleTimeoutMs > 0 && isUnused) {
       this.owner.idleTimeout();
       this.discard(upstream, 'flush');
     } else if (heartbeat.intervalMs > 0) upstream.sendHeartbeat();
@@ -177,9 +188,10 @@ export class RpcPool {
     if (upstream.state === UPSTREAM.CLOSED) return;
     const wasConnecting = upstream.state === UPSTREAM.CONNECTING;
     if (wasConnecting) this.owner.connectFailed(reason);
+    const from = this.#fromOf(upstream);
     for (const user of this.#forget(upstream, reason === 'local')) user.onUpstreamLost(reason, errno, true);
     // Who waits was promised this connection; the next attempt would most likely end the same way.
-    if (wasConnecting) this.#failWaiting(reason, errno);
+    if (wasConnecting) this.#failWaiting(reason, errno, from);
     this.#connectMore();
   }
 
@@ -188,13 +200,29 @@ export class RpcPool {
     this.#open.delete(upstream);
     const index = this.#ready.indexOf(upstream);
     if (index >= 0) this.#ready.splice(index, 1);
-    for (const [from, bound] of this.#bound) if (bound === upstream) this.#bound.delete(from);
+    if (upstream.state === UPSTREAM.CONNECTING) this.#bound.delete(this.#fromOf(upstream) ?? 0);
+    else this.#unbound(upstream);
     const users = upstream.end();
     this.owner.closed(Math.max(0, this.engine.now - upstream.startedAt), local, users.length > 0);
     return users;
   }
-  #failWaiting(reason: CloseReason, errno: string): void {
-    for (const { user } of this.#waiting.splice(0)) {
+  /** `bound`: the downstream connection that an upstream connection belongs to. */
+  #fromOf(upstream: RpcUpstream): number | undefined {
+    for (const [from, bound] of this.#bound) if (bound === upstream) return from;
+    return undefined;
+  }
+  #unbound(upstream: RpcUpstream): void {
+    const from = this.#fromOf(upstream);
+    if (from === undefined) return;
+    this.#bound.delete(from);
+    this.owner.boundLeaves(from);
+  }
+  /** `of`: only those of this downstream connection; undefined: all. */
+  #failWaiting(reason: CloseReason, errno: string, of?: number): void {
+    const failed = this.#waiting.filter(({ from }) => of === undefined || from === of);
+    const left = this.#waiting.filter((waiting) => !failed.includes(waiting));
+    this.#waiting.splice(0, this.#waiting.length, ...left);
+    for (const { user } of failed) {
       this.owner.waiting(-1);
       user.onUpstreamLost(reason, errno, false);
     }
@@ -205,7 +233,8 @@ export class RpcPool {
       for (const { from } of this.#waiting) if (!this.#bound.has(from) && !this.#connect(from)) return;
       return;
     }
-    const wanted = this.codec.pool === 'multiplex' ? Math.min(1, this.#waiting.length) : this.#waiting.length;
+    const isFull = this.codec.pool === 'multiplex' && this.#ready.length >= this.#options.connections;
+    const wanted = isFull ? 0 : this.codec.pool === 'multiplex' ? Math.min(1, this.#waiting.length) : this.#waiting.length;
     const hasRoom = this.#ready.some((upstream) => upstream.mayTake);
     while (this.#connecting < wanted && !hasRoom) if (!this.#connect(0)) return;
   }
@@ -222,4 +251,11 @@ export class RpcPool {
     upstream.handle = this.engine.connect(this.#options.connect, upstream);
     return true;
   }
+}
+
+/** Ids count up to this; a narrow field wraps early. */
+function maxIdOf(codec: Codec): number {
+  if (isScripted(codec.framing)) return WIDE_ID;
+  const widths = layoutOf(codec).variants.flatMap(({ id }) => (id === undefined ? [] : [id.field.width]));
+  return Math.min(WIDE_ID, 2 ** (8 * Math.min(4, ...widths)) - 1);
 }
