@@ -21,11 +21,18 @@ export interface RuleResult {
   /** Of a broken rule: what happened on which bytes (hex). Of one that does not apply: why. Else empty. */
   readonly detail: string;
 }
+/** Another implementation of described framing. */
+export interface ContractDecoder {
+  readonly name: string;
+  /** A decoder of one layout; its errors are those of the TypeScript one but for their words. */
+  open(protocol: string, layout: FrameLayout, limits: FrameLimits): FrameDecode;
+}
+/** What the contract is run with; all of it may be left out. */
 export interface ContractOptions {
   /** Codecs that a listener may have beside this one: no two may claim the same bytes. */
   readonly others?: readonly Codec[];
   /** Further decoders of a described framing, to be compared with the TypeScript one: the native one. */
-  readonly decoders?: readonly { readonly name: string; open(protocol: string, layout: FrameLayout, limits: FrameLimits): FrameDecode }[];
+  readonly decoders?: readonly ContractDecoder[];
   /** Default 1. The same seed makes the same frames. */
   readonly seed?: number;
   /** Frames made by each random rule; default 300. */
