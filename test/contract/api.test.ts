@@ -14,7 +14,19 @@ interface ReportModule {
 const root = packageRoot();
 const { REPORTS, apiReport, publicDeclarations } = (await import(pathToFileURL(join(root, 'docs/api/report.mjs')).href)) as ReportModule;
 /** Types of the language and of Node. */
-const KNOWN = new Set(['Array', 'Error', 'Int32Array', 'Iterable', 'Map', 'Partial', 'Readonly', 'ReadonlyMap', 'ReadonlySet', 'Record', 'Uint8Array']);
+const KNOWN = new Set([
+  'Array',
+  'Error',
+  'Int32Array',
+  'Iterable',
+  'Map',
+  'Partial',
+  'Readonly',
+  'ReadonlyMap',
+  'ReadonlySet',
+  'Record',
+  'Uint8Array',
+]);
 const exported = new Set(Object.values(REPORTS).flatMap((entry) => [...publicDeclarations(entry).keys()]));
 
 for (const [file, entry] of Object.entries(REPORTS)) {

@@ -37,6 +37,8 @@ export interface ContractOptions {
   readonly seed?: number;
   /** Frames made by each random rule; default 300. */
   readonly runs?: number;
+  /** Told before each rule. */
+  readonly onRule?: (rule: string) => void;
 }
 
 /** Runs every rule. Throws nothing that a codec does wrong: that is in the results, the broken rules with the bytes that broke them. */
@@ -52,6 +54,7 @@ export function runContract(codec: Codec, vectors: readonly Vector[], options: C
     runs: options.runs ?? DEFAULT_RUNS,
   };
   return RULES.map(([rule, check]) => {
+    options.onRule?.(rule);
     try {
       return { rule, ok: true, detail: check(suite) ?? '' };
     } catch (cause) {
@@ -76,7 +79,7 @@ const broken = (detail: string, bytes: Uint8Array): never => {
 const text = (value: unknown): string => JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? part.toString() : part));
 
 type VectorBytes = Vector & { readonly bytes: Uint8Array; readonly from: Side };
-interface Suite extends Required<Omit<ContractOptions, 'vectors'>> {
+interface Suite extends Required<Omit<ContractOptions, 'onRule'>> {
   readonly codec: Codec;
   readonly layout: FrameLayout;
   readonly limits: FrameLimits;
@@ -406,6 +409,29 @@ const comparable = (outcome: Outcome): unknown =>
       ? { code: outcome.error.code, offset: outcome.error.offset }
       : outcome.is;
 
+const decodersAgree: Rule = ({ codec, layout, limits, vectors, decoders, seed, runs }) => {
+  if (isScripted(codec.framing)) return 'scripted framings run in TypeScript on both engines';
+  if (decoders.length === 0) return 'the addon is not here: the fallback runs alone';
+  const own = openDecoder(codec, 'downstream', limits);
+  const random = new Random(seed + 3);
+  for (const { name, open } of decoders) {
+    const other = open(codec.name, layout, limits);
+    const check = (bytes: Uint8Array, end: number): void => {
+      const [found, wanted] = [decodeAt(codec, other, bytes, 0, end), decodeAt(codec, own, bytes, 0, end)];
+      if (!isDeepStrictEqual(comparable(found), comparable(wanted)))
+        broken(`with ${end} bytes there, ${name}: ${told(found)}; fallback: ${told(wanted)}`, bytes);
+    };
+    for (const { bytes } of vectors) for (let end = 0; end <= bytes.length; end++) check(bytes, end);
+    for (let run = 0; run < runs; run++) {
+      const bytes = random.pick(vectors).bytes.slice();
+      for (let edits = random.below(4); edits >= 0 && bytes.length > 0; edits--) bytes[random.below(bytes.length)] = random.below(256);
+      check(bytes, random.below(bytes.length + 1));
+      check(bytes, bytes.length);
+    }
+  }
+  return undefined;
+};
+
 const keepsIds: Rule = (suite) => {
   const { codec } = suite;
   const withIds = framesOf(suite).filter(({ frame }) => frame.hasId);
@@ -638,6 +664,7 @@ const RULES: readonly (readonly [string, Rule])[] = [
   ['random frames decode to what they were made of', encodesRandomFrames],
   ['a frame one byte over the limit is refused before its body is there', keepsLimits],
   ['random and mutated bytes neither hang, nor over-read, nor throw anything but CodecError', survivesBrokenBytes],
+  ['native and fallback agree', decodersAgree],
   ['ids are replaced and restored', keepsIds],
   ['local replies, heartbeats and go-away are frames of their kind with the right id', answersByItself],
   ['headers are read, set and removed', changesHeaders],
