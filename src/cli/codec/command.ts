@@ -5,11 +5,11 @@ import { isScripted } from '../../protocol/codec.js';
 import { type Arguments, type Flag, parseArguments } from '../arguments.js';
 import type { Output } from '../validate.js';
 import { benchCodec } from './bench.js';
+import { testCodec } from './codec-tests.js';
 import { decodeFile } from './decode.js';
 import { createCodec, TEMPLATES, type Template } from './new.js';
 import { type Style, styleFor } from './style.js';
 import { builtInCodecs } from './subject.js';
-import { testCodec } from './test.js';
 
 const JSON_FLAG: Flag = { name: 'json', kind: 'switch', help: 'print JSON' };
 const COLOR_FLAG: Flag = {

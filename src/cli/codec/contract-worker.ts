@@ -11,6 +11,8 @@ export interface ContractWork {
   readonly codecs: string;
   readonly seed?: number;
   readonly runs?: number;
+  /** Where the bytes are noted that the codec looks at, for the case that it never comes back: their number in the first 4 bytes, then as many as fit. */
+  readonly looksAt: SharedArrayBuffer;
 }
 /** What it says. */
 export type ContractMessage =
@@ -18,7 +20,8 @@ export type ContractMessage =
   | { readonly is: 'done'; readonly results: readonly RuleResult[] }
   | { readonly is: 'failed'; readonly message: string };
 
-const { path, codecs, seed, runs } = workerData as ContractWork;
+const { path, codecs, seed, runs, looksAt } = workerData as ContractWork;
+const [noted, notedBytes] = [new Uint8Array(looksAt, 4), new Uint32Array(looksAt, 0, 1)];
 const say = (message: ContractMessage): void => parentPort?.postMessage(message);
 try {
   const subject = await findSubject(path, new URL(codecs));
@@ -31,6 +34,10 @@ try {
     seed,
     runs,
     onRule: (rule) => say({ is: 'rule', rule }),
+    onBytes: (bytes) => {
+      notedBytes[0] = Math.min(bytes.length, noted.length);
+      noted.set(bytes.subarray(0, noted.length));
+    },
   });
   say({ is: 'done', results });
 } catch (cause) {

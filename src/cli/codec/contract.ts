@@ -13,6 +13,7 @@ import { FRAME } from '../../protocol/frame-table.js';
 import { decodeAt, describeFrame, hexOf, kindOf, type Outcome, openDecoder, readFrames } from './frame-reader.js';
 import { Random } from './random.js';
 import { bytesOfHex, type Vector, type VectorFrame } from './vectors.js';
+import { watchCodec } from './watch.js';
 
 /** How one rule came out. */
 export interface RuleResult {
@@ -39,12 +40,19 @@ export interface ContractOptions {
   readonly runs?: number;
   /** Told before each rule. */
   readonly onRule?: (rule: string) => void;
+  /** Told of the bytes that the codec is about to look at. */
+  readonly onBytes?: (bytes: Uint8Array) => void;
 }
 
 /** Runs every rule. Throws nothing that a codec does wrong: that is in the results, the broken rules with the bytes that broke them. */
 export function runContract(codec: Codec, vectors: readonly Vector[], options: ContractOptions = {}): RuleResult[] {
+  let last: Uint8Array | undefined;
+  const watched = watchCodec(codec, (bytes) => {
+    last = bytes;
+    options.onBytes?.(bytes);
+  });
   const suite: Suite = {
-    codec,
+    codec: watched,
     layout: layoutOf(codec),
     limits: { maxFrameBytes: codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES },
     vectors: vectors.map((vector) => ({ ...vector, bytes: bytesOfHex(vector.hex), from: vector.side ?? 'downstream' })),
@@ -55,14 +63,11 @@ export function runContract(codec: Codec, vectors: readonly Vector[], options: C
   };
   return RULES.map(([rule, check]) => {
     options.onRule?.(rule);
+    last = undefined;
     try {
       return { rule, ok: true, detail: check(suite) ?? '' };
     } catch (cause) {
-      return {
-        rule,
-        ok: false,
-        detail: cause instanceof Broken ? cause.message : `threw ${cause instanceof Error ? (cause.stack ?? cause) : cause}`,
-      };
+      return { rule, ok: false, detail: cause instanceof Broken ? cause.message : thrown(cause, last) };
     }
   });
 }
@@ -73,13 +78,21 @@ const HANG_MS = 1000;
 
 class Broken extends Error {}
 const broken = (detail: string, bytes: Uint8Array): never => {
-  const hex = hexOf(bytes);
-  throw new Broken(`${detail}; bytes ${hex.length > 4096 ? `${hex.slice(0, 4096)}... (${bytes.length} in all)` : hex}`);
+  throw new Broken(withBytes(detail, bytes));
 };
+/** What was thrown, and where, while these bytes were looked at. */
+const thrown = (cause: unknown, bytes: Uint8Array | undefined): string =>
+  [withBytes(`threw ${cause}`, bytes), ...((cause as Partial<Error>)?.stack?.match(/^\s*at .*$/gm) ?? [])].join('\n');
+/** The detail, with the bytes that it is about. */
+export function withBytes(detail: string, bytes: Uint8Array | undefined): string {
+  if (bytes === undefined) return detail;
+  const hex = hexOf(bytes.subarray(0, 2048));
+  return `${detail}; bytes ${hex}${bytes.length > 2048 ? `... (${bytes.length} in all)` : ''}`;
+}
 const text = (value: unknown): string => JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? part.toString() : part));
 
 type VectorBytes = Vector & { readonly bytes: Uint8Array; readonly from: Side };
-interface Suite extends Required<Omit<ContractOptions, 'onRule'>> {
+interface Suite extends Required<Omit<ContractOptions, 'onRule' | 'onBytes'>> {
   readonly codec: Codec;
   readonly layout: FrameLayout;
   readonly limits: FrameLimits;
@@ -217,7 +230,12 @@ const encodesBack: Rule = (suite) => {
   const { codec, layout } = suite;
   if (isScripted(codec.framing)) return 'scripted framings are not encoded from a layout';
   for (const { vector, frame } of framesOf(suite)) {
-    const bytes = encodeFrame(layout, partsOf(layout, frame));
+    let bytes: Uint8Array = new Uint8Array(0);
+    try {
+      bytes = encodeFrame(layout, partsOf(layout, frame));
+    } catch (cause) {
+      broken(`${vector.name}: cannot be encoded back: ${cause}`, frame.raw);
+    }
     if (!isDeepStrictEqual(Buffer.from(bytes), Buffer.from(frame.raw))) broken(`${vector.name}: encoded back to ${hexOf(bytes)}`, frame.raw);
   }
   return undefined;
@@ -352,7 +370,7 @@ function tryBytes(suite: Suite, bytes: Uint8Array, side: Side, end: number): Out
     try {
       return run();
     } catch (cause) {
-      return broken(`threw ${cause instanceof Error ? (cause.stack ?? cause) : cause}`, bytes);
+      throw new Broken(thrown(cause, bytes));
     }
   };
   const outcome = attempt(() => decodeAt(codec, decode, bytes));

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { ConfigError } from '../../base/errors.js';
 import type { Output } from '../validate.js';
-import type { RuleResult } from './contract.js';
+import { type RuleResult, withBytes } from './contract.js';
 import type { ContractMessage, ContractWork } from './contract-worker.js';
 import type { Style } from './style.js';
 import { findSubject, type Subject, testFilesOf } from './subject.js';
@@ -35,15 +35,19 @@ export async function testCodec(path: string, codecs: URL, options: TestOptions,
   return ok ? 0 : 1;
 }
 
+/** Bytes that are told of a hang. */
+const NOTED_BYTES = 4096;
 /** The contract's results; of one that hangs, the rules up to it cannot be had. Throws ConfigError where it cannot begin. */
-function runRules({ codec }: Subject, work: ContractWork, timeoutMs: number): Promise<readonly RuleResult[]> {
+function runRules({ codec }: Subject, given: Omit<ContractWork, 'looksAt'>, timeoutMs: number): Promise<readonly RuleResult[]> {
+  const looksAt = new SharedArrayBuffer(4 + NOTED_BYTES);
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./contract-worker.js', import.meta.url), { workerData: work });
+    const worker = new Worker(new URL('./contract-worker.js', import.meta.url), { workerData: { ...given, looksAt } satisfies ContractWork });
     let rule = 'the codec loads';
     let timer = setTimeout(hangs, timeoutMs);
     function hangs(): void {
-      const detail = `${codec.name} did not answer for ${timeoutMs / 1000} s: a loop that does not end on some bytes`;
-      end(() => resolve([{ rule, ok: false, detail }]));
+      const bytes = new Uint8Array(looksAt, 4, new Uint32Array(looksAt, 0, 1)[0]).slice();
+      const detail = `${codec.name} did not answer for ${timeoutMs / 1000} s: a loop that does not end`;
+      end(() => resolve([{ rule, ok: false, detail: withBytes(detail, bytes) }]));
     }
     function end(settle: () => void): void {
       clearTimeout(timer);
@@ -65,7 +69,7 @@ function runRules({ codec }: Subject, work: ContractWork, timeoutMs: number): Pr
 }
 
 function runOwnTest(file: string, timeoutMs: number): Promise<OwnTest> {
-  const runner = fileURLToPath(new URL('./run-test.js', import.meta.url));
+  const runner = fileURLToPath(new URL('./own-tests.js', import.meta.url));
   // Inside of a test runner its variable would make the child report in another form.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   return new Promise((resolve) => {
@@ -84,24 +88,26 @@ function runOwnTest(file: string, timeoutMs: number): Promise<OwnTest> {
 function report({ codec, path, others }: Subject, rules: readonly RuleResult[], tests: readonly OwnTest[], style: Style): string {
   const lines = [`codec ${style('bold', codec.name)} (${path}), beside ${others.length} built-in ones`];
   for (const { rule, ok, detail } of rules) {
-    if (!ok) lines.push(`  ${style('red', 'FAILED')}  ${rule}`, ...detail.split('\n').map((line) => `          ${line}`));
+    if (!ok) lines.push(`  ${style('red', 'FAILED')}  ${rule}`, ...linesOf(detail).map((line) => `          ${line}`));
     else if (detail === '') lines.push(`  ${style('green', 'ok')}      ${rule}`);
     else lines.push(`  ${style('dim', '-')}       ${style('dim', `${rule}: ${detail}`)}`);
   }
   for (const { file, ok, output } of tests) {
     lines.push(ok ? `  ${style('green', 'ok')}      ${basename(file)}: ${passedOf(output)}` : `  ${style('red', 'FAILED')}  ${basename(file)}`);
-    if (!ok)
-      lines.push(
-        ...output
-          .trimEnd()
-          .split('\n')
-          .map((line) => `          ${line}`),
-      );
+    if (!ok) lines.push(...linesOf(output.split('✖ failing tests:')[0]).map((line) => `          ${line}`));
   }
   const broken = rules.filter(({ ok }) => !ok).length + tests.filter(({ ok }) => !ok).length;
   lines.push(broken === 0 ? style('green', 'passed') : style('red', `${broken} of ${rules.length + tests.length} failed`));
   return `${lines.join('\n')}\n`;
 }
+/** Without the lines of a stack that are not the codec's. */
+const linesOf = (detail: string): string[] =>
+  detail
+    .trimEnd()
+    .replaceAll('?sluice', '')
+    .split('\n')
+    .filter((line) => !/^\s*at /.test(line) || !(line.includes('node:') || line.includes('<anonymous>') || line.includes(OWN_CODE)));
+const OWN_CODE = new URL('../..', import.meta.url).href;
 const passedOf = (output: string): string => {
   const passed = output.match(/ℹ pass (\d+)/)?.[1] ?? '0';
   return `${passed} test${passed === '1' ? '' : 's'}`;
