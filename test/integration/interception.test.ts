@@ -25,7 +25,9 @@ function obstacle(): string {
 
 const reason = obstacle();
 if (reason !== '') console.log(`skipped: interception: ${reason}`);
-test('native: sees where redirected connections were going, takes those for others, and marks its own', { skip: reason === '' ? false : reason }, () => {
+test('native: sees where redirected connections were going, takes those for others, and marks its own', {
+  skip: reason === '' ? false : reason,
+}, () => {
   const stage = fileURLToPath(new URL('../support/interception-stage.js', import.meta.url));
   const { stdout, stderr } = spawnSync('unshare', ['-n', process.execPath, stage], { encoding: 'utf8', timeout: 20_000 });
   assert.notEqual(stdout, '', stderr);

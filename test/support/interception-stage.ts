@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { connect as netConnect, createServer } from 'node:net';
+import { createServer, connect as netConnect } from 'node:net';
 import { loadAddon } from '../../src/base/backend.js';
 import type { Address, ConnectionInfo, SocketOptions } from '../../src/network/engine.js';
 import { createNativeEngine } from '../../src/network/native-engine.js';
@@ -31,7 +31,11 @@ const profile = engine.profile({ framing: 'raw', side: 'downstream' });
 const upstream = engine.profile({ framing: 'raw', side: 'upstream' });
 
 /** What the engine tells of the one connection that a client makes to `target`, with a listener on `address`. */
-async function seen(address: Address, options: SocketOptions & { originalDst?: boolean; dualStack?: boolean }, target: { host: string; port: number }) {
+async function seen(
+  address: Address,
+  options: SocketOptions & { originalDst?: boolean; dualStack?: boolean },
+  target: { host: string; port: number },
+) {
   let told: (info: ConnectionInfo | undefined) => void = () => {};
   const info = new Promise<ConnectionInfo | undefined>((resolve) => {
     told = resolve;
