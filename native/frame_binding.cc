@@ -17,6 +17,7 @@ using sluice::FrameProgram;
 
 constexpr const char* kCreate = "frameDecoder(words: Int32Array, codes: number, maxFrameBytes: number, cutThroughBytes: number)";
 constexpr const char* kDecode = "decode(bytes: Uint8Array, start: number, end: number, ints: Int32Array, base: number)";
+constexpr const char* kDecodeAll = "decodeAll(bytes: Uint8Array, start: number, end: number, ints: Int32Array, base: number)";
 constexpr const char* kPatchId = "patchId(bytes: Uint8Array, at: number, ints: Int32Array, base: number, low: number, high: number)";
 
 /// A program with a decoder of it.
@@ -79,6 +80,23 @@ Napi::Value Decode(const Napi::CallbackInfo& info, const Described& described) {
   return fault;
 }
 
+/// Decodes frames one behind the other, as the engine does, until one is not whole or is broken; the table is that of the last. Answers how many were whole.
+Napi::Value DecodeAll(const Napi::CallbackInfo& info, const Described& described) {
+  const Napi::Env env = info.Env();
+  const auto bytes = bytes_of(info[0]);
+  const auto table = table_of(info[3], info[4], described.program.table_words());
+  if (!bytes || !table) return wrong(env, kDecodeAll);
+  const auto end = index_of(info[2], bytes->size());
+  const auto start = end ? index_of(info[1], *end) : std::nullopt;
+  if (!start) return wrong(env, kDecodeAll);
+  uint32_t frames = 0;
+  for (size_t at = *start; at < *end; frames++) {
+    if (described.decoder.decode(bytes->subspan(at, *end - at), *table).kind != Decoded::Kind::kWhole) break;
+    at += static_cast<size_t>((*table)[sluice::frame::kFrameBytes]);
+  }
+  return Napi::Number::New(env, frames);
+}
+
 /// As `patchId` in frame-decoder.ts.
 Napi::Value PatchId(const Napi::CallbackInfo& info, const Described& described) {
   const Napi::Env env = info.Env();
@@ -90,7 +108,7 @@ Napi::Value PatchId(const Napi::CallbackInfo& info, const Described& described) 
   return env.Undefined();
 }
 
-/// `frameDecoder(words, codes, maxFrameBytes, cutThroughBytes)`: an object with `decode` and `patchId`. Throws TypeError for words that are no program.
+/// `frameDecoder(words, codes, maxFrameBytes, cutThroughBytes)`: an object with `decode`, `decodeAll` and `patchId`. Throws TypeError for words that are no program.
 Napi::Value CreateFrameDecoder(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto words = ints_of(info[0]);
@@ -104,6 +122,7 @@ Napi::Value CreateFrameDecoder(const Napi::CallbackInfo& info) {
   const auto described = std::make_shared<const Described>(*std::move(program), limits);
   auto object = Napi::Object::New(env);
   object.Set("decode", Napi::Function::New(env, [described](const Napi::CallbackInfo& call) { return Decode(call, *described); }, "decode"));
+  object.Set("decodeAll", Napi::Function::New(env, [described](const Napi::CallbackInfo& call) { return DecodeAll(call, *described); }, "decodeAll"));
   object.Set("patchId", Napi::Function::New(env, [described](const Napi::CallbackInfo& call) { return PatchId(call, *described); }, "patchId"));
   return object;
 }

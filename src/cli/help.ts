@@ -1,4 +1,5 @@
 import { describeFlags, FLAGS, HELP_WIDTH, VALIDATE_FLAGS, wrapWords } from './arguments.js';
+import { codecCommandLines } from './codec/command.js';
 
 /** `sluice --help`. */
 export function helpText(version: string): string {
@@ -8,12 +9,17 @@ export function helpText(version: string): string {
 Usage
   sluice run -c FILE [flags]               run the proxy (plain "sluice -c FILE" is the same)
   sluice validate FILE [--format json]     check a configuration without opening a socket
+${codecCommandLines().join('\n')}
 
 Start
   FILE is an Envoy v3 Bootstrap in YAML or JSON; examples/quickstart.yaml is a small one:
     sluice run -c examples/quickstart.yaml --concurrency 2
     curl localhost:9901/help               what the admin server answers
     sluice validate FILE                   every mistake at once, with line, field and nearest spelling
+
+Private protocols
+  PATH is a folder or a module (TypeScript or JavaScript, nothing is built), or the name of a built-in codec;
+  sluice codec COMMAND --help lists the flags of a command, docs/codecs.md goes from a drawing to a sidecar
 
 Flags
 ${describeFlags(FLAGS)}

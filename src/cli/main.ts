@@ -2,6 +2,7 @@
 import { DEFAULT_LOG_FORMAT, parseComponentLevels, parseLogLevel } from '../base/log.js';
 import { type Server, type ServerOptions, startServer } from '../control/server.js';
 import { type Arguments, FLAGS, parseArguments, VALIDATE_FLAGS } from './arguments.js';
+import { codecCommand } from './codec/command.js';
 import { helpText } from './help.js';
 import { type CodecPlaces, type Output, readSource, validate } from './validate.js';
 
@@ -12,6 +13,7 @@ export interface Program extends Pick<ServerOptions, 'version' | 'workerEntry' |
 export async function main(args: readonly string[], program: Program): Promise<number> {
   const [command, ...rest] = args;
   if (command === 'validate') return runValidate(parseArguments(rest, VALIDATE_FLAGS), program);
+  if (command === 'codec') return codecCommand(rest, program.codecs, program);
   if (command === 'help') {
     program.out(helpText(program.version));
     return 0;
@@ -82,7 +84,9 @@ async function run(args: Arguments, program: Program, named: boolean): Promise<n
   const path = text('config-path') ?? (named ? positional[0] : undefined);
   const stray = positional.filter((word) => word !== path);
   if (stray.length > 0) {
-    program.err(`error: unexpected argument${stray.length === 1 ? '' : 's'} ${stray.join(' ')}; commands are run and validate (sluice --help)\n`);
+    program.err(
+      `error: unexpected argument${stray.length === 1 ? '' : 's'} ${stray.join(' ')}; commands are run, validate and codec (sluice --help)\n`,
+    );
     return 1;
   }
   if (path === undefined && text('config-yaml') === undefined) {

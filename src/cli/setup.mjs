@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 /** The repository. */
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const SOURCE_FOLDERS = ['src', 'codecs', 'bench', 'test'];
+const SOURCE_FOLDERS = ['src', 'codecs', 'templates', 'bench', 'test'];
 
 function step(what, command, args) {
   console.log(`sluice: ${what} ...`);

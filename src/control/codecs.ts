@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.js';
 import type { Codec } from '../protocol/codec.js';
 import type { Framing } from '../protocol/framing.js';
+import { importUserModule } from './typescript.js';
 
 /** Where a codec of the user's is: a folder or module, or an npm package; found from the working directory. */
 export type CodecReference = { readonly path: string } | { readonly package: string };
@@ -49,7 +49,7 @@ export async function loadCodecs(folder: URL, paths: readonly string[] = [], ref
   return { framings, codecs, referenced };
 }
 
-/** Loads one codec of the user's: the default export of a module, or of the `index.js` of a folder. Throws ConfigError. */
+/** Loads one codec of the user's: the default export of a module, TypeScript or JavaScript, or of the `index.ts` or `index.js` of a folder. Throws ConfigError. */
 export async function loadCodec(reference: CodecReference): Promise<Codec> {
   const what = 'path' in reference ? reference.path : reference.package;
   let file: string;
@@ -61,7 +61,7 @@ export async function loadCodec(reference: CodecReference): Promise<Codec> {
   }
   let codec: Partial<Codec> | undefined;
   try {
-    codec = ((await import(pathToFileURL(file).href)) as { default?: Codec }).default;
+    codec = (await importUserModule(file)).default as Partial<Codec> | undefined;
   } catch (cause) {
     throw new ConfigError(`codec ${what} cannot be loaded: ${(cause as Error).message}`, { cause });
   }
@@ -73,8 +73,8 @@ export async function loadCodec(reference: CodecReference): Promise<Codec> {
 async function moduleOf(path: string): Promise<string> {
   if (!(await stat(path)).isDirectory()) return path;
   const entries = await readdir(path);
-  const index = ['index.js', 'index.mjs', 'index.ts'].find((name) => entries.includes(name));
-  if (index === undefined) throw new Error(`${path} has no index.js`);
+  const index = ['index.ts', 'index.mts', 'index.js', 'index.mjs'].find((name) => entries.includes(name));
+  if (index === undefined) throw new Error(`${path} has no index.ts or index.js`);
   return join(path, index);
 }
 

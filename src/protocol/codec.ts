@@ -6,6 +6,7 @@ import type { Frame } from './frame.js';
 import { type FrameLimits, patchId } from './frame-decoder.js';
 import type { FrameLayout, KindName } from './frame-layout.js';
 
+/** Who sends: the caller (`downstream`), or the one that is called (`upstream`). */
 export type Side = 'downstream' | 'upstream';
 
 /**
@@ -49,6 +50,7 @@ export interface ScriptedFraming {
   withId?(frame: Frame, low: number, high: number): Uint8Array;
 }
 
+/** A protocol: the default export of a codec's folder. */
 export interface Codec {
   /** Lower case, digits and dashes. */
   readonly name: string;
@@ -101,4 +103,5 @@ export function frameWithId({ framing }: Codec, frame: Frame, low: number, high:
   return bytes;
 }
 
+/** Bound of a frame's bytes where neither codec nor configuration says another. */
 export const DEFAULT_MAX_FRAME_BYTES = 16 * 1024 * 1024;

@@ -39,30 +39,43 @@ export interface FieldCheck {
   readonly min?: number;
   readonly max?: number;
 }
+/** How a field is read and checked. */
 export interface FieldOptions extends FieldCheck {
+  /** Order of its bytes; default big. */
   readonly endian?: 'big' | 'little';
   /** Takes `bits.count` bits of the field, `bits.shift` from its lowest. */
   readonly bits?: { readonly shift: number; readonly count: number };
 }
+/** A field of a frame, as `u8(...)` and its like make it. */
 export interface Field extends FieldOptions {
+  /** Where it starts in the frame. */
   readonly at: LengthExpression;
   /** Bytes. */
   readonly width: 1 | 2 | 3 | 4 | 8;
   readonly signed: boolean;
 }
-/** Where a field is: a place, or an expression of earlier fields. */
-type Place = number | LengthExpression;
+/** Where a field is: a number of bytes from the start of the frame, or an expression of earlier fields. */
+export type Place = number | LengthExpression;
 const field =
   (width: Field['width'], signed: boolean) =>
   (at: Place, options: FieldOptions = {}): Field => ({ ...options, at: typeof at === 'number' ? fixed(at) : at, width, signed });
+/** An unsigned byte: `u8(0, { equals: 0x4b })`. */
 export const u8 = field(1, false);
+/** A signed byte. */
 export const i8 = field(1, true);
+/** An unsigned number of 2 bytes: `u16(2)`, `u16(2, { endian: 'little' })`. */
 export const u16 = field(2, false);
+/** A signed number of 2 bytes. */
 export const i16 = field(2, true);
+/** An unsigned number of 3 bytes. */
 export const u24 = field(3, false);
+/** An unsigned number of 4 bytes. */
 export const u32 = field(4, false);
+/** A signed number of 4 bytes. */
 export const i32 = field(4, true);
+/** An unsigned number of 8 bytes, read with `Frame.bigField`; it can be an id, and neither a length nor a condition. */
 export const u64 = field(8, false);
+/** A signed number of 8 bytes; as `u64`. */
 export const i64 = field(8, true);
 /** Bits of the byte at `at`: `count` of them, `shift` from the lowest. */
 export const bits = (at: Place, shift: number, count: number, options: FieldCheck = {}): Field => u8(at, { ...options, bits: { shift, count } });
@@ -81,6 +94,7 @@ export const KIND_NUMBER: Readonly<Record<KindName, (typeof FRAME_KIND)[keyof ty
   'go-away': 6,
   event: 7,
 };
+/** What a frame is where some fields have some values. */
 export interface KindRule {
   readonly is: KindName;
   /** Absent: always. */
@@ -94,6 +108,7 @@ export interface ChecksumRule {
   readonly when?: Condition;
 }
 
+/** One shape of frame: its fields, its length and its parts. A protocol with one shape only is described by one of these. */
 export interface VariantDescription {
   readonly name?: string;
   /** On fields of `prefix`. Absent: always. */
@@ -113,6 +128,7 @@ export interface VariantDescription {
   readonly kind?: string | readonly KindRule[];
   readonly checksum?: ChecksumRule;
 }
+/** Frames of one shape, or of several that fields at fixed places (`prefix`) tell apart: the first variant whose `when` fits. */
 export type LayoutDescription =
   | VariantDescription
   | { readonly prefix: Readonly<Record<string, Field>>; readonly variants: readonly VariantDescription[] };
@@ -155,9 +171,11 @@ export interface PlannedVariant {
   readonly checksum: readonly PlannedCondition[] | undefined;
 }
 
-/** A layout, checked. Throws ConfigError where the description contradicts itself: the text says where. */
+/** A layout, checked; made by `frameLayout` or `scriptedLayout`. Throws ConfigError where the description contradicts itself: the text says where. */
 export class FrameLayout {
+  /** @internal */
   readonly prefix: readonly PlannedField[];
+  /** @internal */
   readonly variants: readonly PlannedVariant[];
   readonly sectionNames: readonly string[];
   readonly fieldNames: readonly string[];
@@ -185,10 +203,11 @@ export class FrameLayout {
     this.variants = variants.map((variant) => this.#planVariant(variant, prefix));
   }
 
+  /** @internal */
   get sectionCount(): number {
     return this.sectionNames.length;
   }
-  /** Words of a frame's table. */
+  /** Words of a frame's table. @internal */
   get tableWords(): number {
     return FRAME.SECTIONS + 2 * this.sectionNames.length + 2 * this.fieldNames.length;
   }
@@ -198,11 +217,13 @@ export class FrameLayout {
     if (slot === undefined) throw new RangeError(`the layout has no field ${name}`);
     return slot;
   }
+  /** Number of a section, for `FrameFiller.section`. Throws RangeError for a name that is not there. */
   section(name: string): number {
     const index = this.#sections.get(name);
     if (index === undefined) throw new RangeError(`the layout has no section ${name}`);
     return index;
   }
+  /** True for a field whose numbers are signed. */
   isSigned(name: string): boolean {
     return this.#fields.get(name)?.signed ?? false;
   }

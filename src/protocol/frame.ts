@@ -9,8 +9,9 @@ export class Frame {
   readonly layout: FrameLayout;
   /** What the offsets point into. */
   bytes: Uint8Array;
-  /** The table, from word `base` on (frame-table.ts). */
+  /** The table, from word `base` on (frame-table.ts). @internal */
   ints: Int32Array;
+  /** @internal */
   base: number;
 
   constructor(layout: FrameLayout, bytes: Uint8Array, ints: Int32Array, base = 0) {
@@ -90,7 +91,7 @@ export class Frame {
     return this.bytes.subarray(frame + start, frame + end);
   }
 
-  /** Copies the table and the first `maxBytes` bytes into another frame of the same layout, which is reused for it: what a local reply may ask of a request. */
+  /** Copies the table and the first `maxBytes` bytes into another frame of the same layout, which is reused for it: what a local reply may ask of a request. @internal */
   copyHead(to: Frame, maxBytes: number): void {
     const { ints, base, layout } = this;
     const words = layout.tableWords;

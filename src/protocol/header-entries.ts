@@ -1,5 +1,6 @@
 import type { HeaderMap } from './codec.js';
 
+/** One entry of a header map. */
 export type HeaderEntry = readonly [name: string, value: string];
 
 /** A header map over entries that are read when somebody asks. Of several entries with one name `get` gives the last, as peers that keep them in a map do. */

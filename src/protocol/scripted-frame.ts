@@ -2,6 +2,7 @@
 import { type Field, type FrameLayout, fixed, frameLayout, KIND_NUMBER, type KindName } from './frame-layout.js';
 import { FRAME } from './frame-table.js';
 
+/** What the frames of a scripted framing are called by. */
 export interface ScriptedNames {
   /** Width and sign of each field; their places are not used: `u32(0)`. */
   readonly fields: Readonly<Record<string, Field>>;

@@ -279,6 +279,23 @@ test('the addon refuses arguments that do not fit, and does not read beyond them
   for (const word of [0x7fff_ffff, 7, 1, -1]) assert.doesNotThrow(() => patchId(bytes, 0, ints.slice().fill(word), 0, 1, 1));
 });
 
+test('the addon counts frames that stand one behind the other, up to one that is not whole or is broken', { skip }, () => {
+  const { words, codes } = compileFrameProgram(SIMPLE);
+  assert.ok(addon !== undefined);
+  const { decodeAll } = addon.frameDecoder(words, codes.length, 1024, 0);
+  const one = Uint8Array.from([0x4b, 1, 0, 4, ...new Array(20).fill(7)]);
+  const plain = fallback('test', SIMPLE, { maxFrameBytes: 1024 });
+  mendChecksum(plain, SIMPLE, one, 0);
+  const ints = new Int32Array(SIMPLE.tableWords);
+  const count = (bytes: Uint8Array, from = 0) => decodeAll(bytes, from, bytes.length, ints, 0);
+  const three = Uint8Array.from([...one, ...one, ...one]);
+  assert.equal(see(plain, SIMPLE, one, 0, one.length, 0).found, DECODED.WHOLE);
+  assert.deepEqual([count(new Uint8Array(0)), count(one), count(three), count(three, one.length), count(three.subarray(0, -1))], [0, 1, 3, 2, 2]);
+  three[one.length] = 0;
+  assert.equal(count(three), 1);
+  assert.throws(() => decodeAll(one, 0, one.length + 1, ints, 0), TypeError);
+});
+
 /** Folders of codecs/ whose framing is described, with the bytes of their vectors. */
 async function described(): Promise<{ folder: string; layout: FrameLayout; inputs: Uint8Array[] }[]> {
   const [sources, compiled] = [join(import.meta.dirname, '../../../codecs'), join(import.meta.dirname, '../../codecs')];

@@ -13,6 +13,7 @@ import { FRAME } from '../../protocol/frame-table.js';
 import { decodeAt, describeFrame, hexOf, kindOf, type Outcome, openDecoder, readFrames } from './frame-reader.js';
 import { Random } from './random.js';
 import { bytesOfHex, type Vector, type VectorFrame } from './vectors.js';
+import { watchCodec } from './watch.js';
 
 /** How one rule came out. */
 export interface RuleResult {
@@ -21,21 +22,37 @@ export interface RuleResult {
   /** Of a broken rule: what happened on which bytes (hex). Of one that does not apply: why. Else empty. */
   readonly detail: string;
 }
+/** Another implementation of described framing. */
+export interface ContractDecoder {
+  readonly name: string;
+  /** A decoder of one layout; its errors are those of the TypeScript one but for their words. */
+  open(protocol: string, layout: FrameLayout, limits: FrameLimits): FrameDecode;
+}
+/** What the contract is run with; all of it may be left out. */
 export interface ContractOptions {
   /** Codecs that a listener may have beside this one: no two may claim the same bytes. */
   readonly others?: readonly Codec[];
   /** Further decoders of a described framing, to be compared with the TypeScript one: the native one. */
-  readonly decoders?: readonly { readonly name: string; open(protocol: string, layout: FrameLayout, limits: FrameLimits): FrameDecode }[];
+  readonly decoders?: readonly ContractDecoder[];
   /** Default 1. The same seed makes the same frames. */
   readonly seed?: number;
   /** Frames made by each random rule; default 300. */
   readonly runs?: number;
+  /** Told before each rule. */
+  readonly onRule?: (rule: string) => void;
+  /** Told of the bytes that the codec is about to look at. */
+  readonly onBytes?: (bytes: Uint8Array) => void;
 }
 
 /** Runs every rule. Throws nothing that a codec does wrong: that is in the results, the broken rules with the bytes that broke them. */
 export function runContract(codec: Codec, vectors: readonly Vector[], options: ContractOptions = {}): RuleResult[] {
+  let last: Uint8Array | undefined;
+  const watched = watchCodec(codec, (bytes) => {
+    last = bytes;
+    options.onBytes?.(bytes);
+  });
   const suite: Suite = {
-    codec,
+    codec: watched,
     layout: layoutOf(codec),
     limits: { maxFrameBytes: codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES },
     vectors: vectors.map((vector) => ({ ...vector, bytes: bytesOfHex(vector.hex), from: vector.side ?? 'downstream' })),
@@ -45,14 +62,12 @@ export function runContract(codec: Codec, vectors: readonly Vector[], options: C
     runs: options.runs ?? DEFAULT_RUNS,
   };
   return RULES.map(([rule, check]) => {
+    options.onRule?.(rule);
+    last = undefined;
     try {
       return { rule, ok: true, detail: check(suite) ?? '' };
     } catch (cause) {
-      return {
-        rule,
-        ok: false,
-        detail: cause instanceof Broken ? cause.message : `threw ${cause instanceof Error ? (cause.stack ?? cause) : cause}`,
-      };
+      return { rule, ok: false, detail: cause instanceof Broken ? cause.message : thrown(cause, last) };
     }
   });
 }
@@ -63,13 +78,21 @@ const HANG_MS = 1000;
 
 class Broken extends Error {}
 const broken = (detail: string, bytes: Uint8Array): never => {
-  const hex = hexOf(bytes);
-  throw new Broken(`${detail}; bytes ${hex.length > 4096 ? `${hex.slice(0, 4096)}... (${bytes.length} in all)` : hex}`);
+  throw new Broken(withBytes(detail, bytes));
 };
+/** What was thrown, and where, while these bytes were looked at. */
+const thrown = (cause: unknown, bytes: Uint8Array | undefined): string =>
+  [withBytes(`threw ${cause}`, bytes), ...((cause as Partial<Error>)?.stack?.match(/^\s*at .*$/gm) ?? [])].join('\n');
+/** The detail, with the bytes that it is about. */
+export function withBytes(detail: string, bytes: Uint8Array | undefined): string {
+  if (bytes === undefined) return detail;
+  const hex = hexOf(bytes.subarray(0, 2048));
+  return `${detail}; bytes ${hex}${bytes.length > 2048 ? `... (${bytes.length} in all)` : ''}`;
+}
 const text = (value: unknown): string => JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? part.toString() : part));
 
 type VectorBytes = Vector & { readonly bytes: Uint8Array; readonly from: Side };
-interface Suite extends Required<Omit<ContractOptions, 'vectors'>> {
+interface Suite extends Required<Omit<ContractOptions, 'onRule' | 'onBytes'>> {
   readonly codec: Codec;
   readonly layout: FrameLayout;
   readonly limits: FrameLimits;
@@ -207,7 +230,12 @@ const encodesBack: Rule = (suite) => {
   const { codec, layout } = suite;
   if (isScripted(codec.framing)) return 'scripted framings are not encoded from a layout';
   for (const { vector, frame } of framesOf(suite)) {
-    const bytes = encodeFrame(layout, partsOf(layout, frame));
+    let bytes: Uint8Array = new Uint8Array(0);
+    try {
+      bytes = encodeFrame(layout, partsOf(layout, frame));
+    } catch (cause) {
+      broken(`${vector.name}: cannot be encoded back: ${cause}`, frame.raw);
+    }
     if (!isDeepStrictEqual(Buffer.from(bytes), Buffer.from(frame.raw))) broken(`${vector.name}: encoded back to ${hexOf(bytes)}`, frame.raw);
   }
   return undefined;
@@ -342,7 +370,7 @@ function tryBytes(suite: Suite, bytes: Uint8Array, side: Side, end: number): Out
     try {
       return run();
     } catch (cause) {
-      return broken(`threw ${cause instanceof Error ? (cause.stack ?? cause) : cause}`, bytes);
+      throw new Broken(thrown(cause, bytes));
     }
   };
   const outcome = attempt(() => decodeAt(codec, decode, bytes));
@@ -398,6 +426,29 @@ const comparable = (outcome: Outcome): unknown =>
     : outcome.is === 'error'
       ? { code: outcome.error.code, offset: outcome.error.offset }
       : outcome.is;
+
+const decodersAgree: Rule = ({ codec, layout, limits, vectors, decoders, seed, runs }) => {
+  if (isScripted(codec.framing)) return 'scripted framings run in TypeScript on both engines';
+  if (decoders.length === 0) return 'the addon is not here: the fallback runs alone';
+  const own = openDecoder(codec, 'downstream', limits);
+  const random = new Random(seed + 3);
+  for (const { name, open } of decoders) {
+    const other = open(codec.name, layout, limits);
+    const check = (bytes: Uint8Array, end: number): void => {
+      const [found, wanted] = [decodeAt(codec, other, bytes, 0, end), decodeAt(codec, own, bytes, 0, end)];
+      if (!isDeepStrictEqual(comparable(found), comparable(wanted)))
+        broken(`with ${end} bytes there, ${name}: ${told(found)}; fallback: ${told(wanted)}`, bytes);
+    };
+    for (const { bytes } of vectors) for (let end = 0; end <= bytes.length; end++) check(bytes, end);
+    for (let run = 0; run < runs; run++) {
+      const bytes = random.pick(vectors).bytes.slice();
+      for (let edits = random.below(4); edits >= 0 && bytes.length > 0; edits--) bytes[random.below(bytes.length)] = random.below(256);
+      check(bytes, random.below(bytes.length + 1));
+      check(bytes, bytes.length);
+    }
+  }
+  return undefined;
+};
 
 const keepsIds: Rule = (suite) => {
   const { codec } = suite;
@@ -631,6 +682,7 @@ const RULES: readonly (readonly [string, Rule])[] = [
   ['random frames decode to what they were made of', encodesRandomFrames],
   ['a frame one byte over the limit is refused before its body is there', keepsLimits],
   ['random and mutated bytes neither hang, nor over-read, nor throw anything but CodecError', survivesBrokenBytes],
+  ['native and fallback agree', decodersAgree],
   ['ids are replaced and restored', keepsIds],
   ['local replies, heartbeats and go-away are frames of their kind with the right id', answersByItself],
   ['headers are read, set and removed', changesHeaders],

@@ -10,6 +10,7 @@ export type Outcome =
   | { readonly is: 'more' }
   | { readonly is: 'frame'; readonly frame: Frame }
   | { readonly is: 'error'; readonly error: CodecError };
+/** What `readFrames` found. */
 export interface ReadResult {
   readonly frames: readonly Frame[];
   readonly error?: CodecError;
@@ -64,6 +65,7 @@ export function kindOf(codec: Codec, frame: Frame, from: Side): KindName {
   return codec.classify?.(frame, from) ?? KIND_NAMES[frame.kind];
 }
 
+/** Lower-case hex digits of bytes, without spaces. */
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 /** Everything about a frame but its place, to compare two. */
 export function describeFrame(frame: Frame): Record<string, unknown> {
