@@ -29,6 +29,17 @@ const SLOT = {
  * broken, or beyond a limit: nothing is said about a body that the proxy has not understood to its end, because what is at the end may overrule what is at its start.
  */
 export function readBody(frame: Frame): Body | undefined {
+  const { memo } = frame;
+  if (memo instanceof Memo) return memo.body;
+  const body = read(frame);
+  frame.memo = new Memo(body);
+  return body;
+}
+/** What `readBody` has found. */
+class Memo {
+  constructor(readonly body: Body | undefined) {}
+}
+function read(frame: Frame): Body | undefined {
   if (frame.at(SLOT.serialization) !== SERIALIZATION.HESSIAN2 || frame.at(SLOT.event) === 1 || frame.isPartial) return undefined;
   const bytes = frame.section('body');
   if (bytes.length < frame.sectionBytes('body')) return undefined;

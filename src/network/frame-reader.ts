@@ -32,6 +32,7 @@ export class FrameReader {
     const { frame } = this;
     if (end === start || this.#decode(bytes, start, end, frame.ints, 0) !== DECODED.WHOLE) return 0;
     frame.bytes = bytes;
+    frame.memo = undefined;
     return frame.length;
   }
   /** Ids keep their place and width: `patch` is enough. */

@@ -217,6 +217,7 @@ class SocketEngine implements Engine {
     if (framed === undefined) return;
     const { frame } = framed.framing;
     frame.base = table;
+    frame.memo = undefined;
     framed.table = table;
     handler?.onFrame?.(connection, frame);
     framed.table = -1;

@@ -13,6 +13,8 @@ export class Frame {
   ints: Int32Array;
   /** @internal */
   base: number;
+  /** What a codec has read of this frame, so that it reads it once however often it is asked; undefined for every new frame. */
+  memo: unknown = undefined;
 
   constructor(layout: FrameLayout, bytes: Uint8Array, ints: Int32Array, base = 0) {
     this.layout = layout;
@@ -101,6 +103,7 @@ export class Frame {
     to.bytes.set(this.bytes.subarray(start, start + shown));
     to.ints[to.base + FRAME.START] = 0;
     to.ints[to.base + FRAME.SHOWN] = shown;
+    to.memo = undefined;
   }
   /** A copy that outlives the callback. */
   retain(): Frame {
