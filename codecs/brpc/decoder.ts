@@ -75,20 +75,18 @@ export const frameOf = (meta: Uint8Array, body: Uint8Array): Uint8Array =>
     .bytes(body)
     .take();
 /** The meta without the fields of one number, all else in its order: to be written anew behind it. */
-export function metaWithout(meta: Uint8Array, number: number): ByteWriter {
-  const out = new ByteWriter();
+export function metaWithout(meta: Uint8Array, number: number, out = new ByteWriter()): ByteWriter {
   const reader = new ProtobufReader(meta, 0, meta.length);
   while (reader.next()) if (reader.number !== number) out.bytes(meta.subarray(reader.at, reader.to));
   return out;
 }
 /** The frame with another correlation id, a varint of 1 to 10 bytes: the frame's length may change. */
-export function withId(frame: Frame, low: number, high: number): Uint8Array {
-  const meta = metaWithout(frame.section('meta'), META.CORRELATION_ID);
-  return frameOf(
-    meta
-      .u8((META.CORRELATION_ID << 3) | WIRE.VARINT)
-      .varint(low, high)
-      .take(),
-    frame.section('body'),
-  );
+export function withId(frame: Frame, low: number, high: number, to: ByteWriter): void {
+  to.bytes(frame.raw.subarray(0, HEAD_BYTES));
+  metaWithout(frame.section('meta'), META.CORRELATION_ID, to)
+    .u8((META.CORRELATION_ID << 3) | WIRE.VARINT)
+    .varint(low, high);
+  const metaBytes = to.length - HEAD_BYTES;
+  to.bytes(frame.section('body'));
+  to.setU32(4, to.length - HEAD_BYTES).setU32(8, metaBytes);
 }

@@ -152,8 +152,12 @@ export function spliced(frame: Frame, at: number, length: number, bytes: Uint8Ar
   return out.setU32(0, out.length).take();
 }
 /** The frame with another id, in the narrowest type that holds it: the frame's length may change. */
-export function withId(frame: Frame, low: number): Uint8Array {
+export function withId(frame: Frame, low: number, _high: number, to: ByteWriter): void {
   const tag = frame.variant === 'request' ? REQUEST_TAG.REQUEST_ID : RESPONSE_TAG.REQUEST_ID;
-  const { ints, base } = frame;
-  return spliced(frame, ints[base + FRAME.ID_AT], frame.at(ID_BYTES), new FieldWriter().number(tag, low | 0).out.take());
+  const { ints, base, raw } = frame;
+  const at = ints[base + FRAME.ID_AT];
+  to.bytes(raw.subarray(0, at));
+  new FieldWriter(to).number(tag, low | 0);
+  to.bytes(raw.subarray(at + frame.at(ID_BYTES)));
+  to.setU32(0, to.length);
 }

@@ -3,7 +3,11 @@ import { TYPE } from './spec.js';
 
 /** Writes fields as Tars peers do: each number in the narrowest type that holds it. */
 export class FieldWriter {
-  readonly out = new ByteWriter();
+  readonly out: ByteWriter;
+
+  constructor(out = new ByteWriter()) {
+    this.out = out;
+  }
 
   #head(tag: number, type: number): this {
     if (tag < 15) this.out.u8((tag << 4) | type);

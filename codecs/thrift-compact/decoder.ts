@@ -1,5 +1,5 @@
 import { CodecError } from '../../src/base/errors.js';
-import { ByteWriter } from '../../src/protocol/byte-writer.js';
+import type { ByteWriter } from '../../src/protocol/byte-writer.js';
 import type { FrameSession } from '../../src/protocol/codec.js';
 import type { Frame } from '../../src/protocol/frame.js';
 import { DECODED, type FrameLimits } from '../../src/protocol/frame-decoder.js';
@@ -62,13 +62,12 @@ export function openSession({ maxFrameBytes }: FrameLimits): FrameSession {
 }
 
 /** The frame with another seqid, which is a varint: its width, and so the frame's length, may change. */
-export function withId(frame: Frame, low: number): Uint8Array {
+export function withId(frame: Frame, low: number, _high: number, to: ByteWriter): void {
   const { raw } = frame;
   let behind = 6;
   while (raw[behind] >= 0x80) behind++;
-  const out = new ByteWriter()
-    .bytes(raw.subarray(0, 6))
+  to.bytes(raw.subarray(0, 6))
     .varint(low)
     .bytes(raw.subarray(behind + 1));
-  return out.setU32(0, out.length - 4).take();
+  to.setU32(0, to.length - 4);
 }

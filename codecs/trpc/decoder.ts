@@ -77,26 +77,24 @@ export function openSession(side: Side, { maxFrameBytes }: FrameLimits): FrameSe
 }
 
 /** The header without the fields of one number, all else in its order: to be written anew behind it. */
-export function headerWithout(header: Uint8Array, number: number): ByteWriter {
-  const out = new ByteWriter();
+export function headerWithout(header: Uint8Array, number: number, out = new ByteWriter()): ByteWriter {
   const reader = new ProtobufReader(header, 0, header.length);
   while (reader.next()) if (reader.number !== number) out.bytes(header.subarray(reader.at, reader.to));
   return out;
 }
 /** A frame with the head of another, its lengths set. Throws RangeError for a header that its length field cannot count. */
-export function frameLike(frame: Frame, streamId: number, header: Uint8Array, body: Uint8Array): Uint8Array {
+export function frameLike(frame: Frame, streamId: number, header: Uint8Array, body: Uint8Array, to = new ByteWriter()): ByteWriter {
   if (header.length > MAX_HEADER_BYTES) throw new RangeError(`a header of ${header.length} bytes`);
   const { raw } = frame;
-  const out = new ByteWriter()
-    .bytes(raw.subarray(0, 4))
+  to.bytes(raw.subarray(0, 4))
     .u32(HEAD_BYTES + header.length + body.length)
     .u16(header.length);
-  return out.u32(streamId).bytes(raw.subarray(14, HEAD_BYTES)).bytes(header).bytes(body).take();
+  return to.u32(streamId).bytes(raw.subarray(14, HEAD_BYTES)).bytes(header).bytes(body);
 }
 /** The frame with another request id, a varint: the frame's length may change. The head's copy of it follows, where there is one. */
-export function withId(frame: Frame, low: number): Uint8Array {
+export function withId(frame: Frame, low: number, _high: number, to: ByteWriter): void {
   const streamId = frame.at(STREAM_ID) === frame.idLow >>> 0 ? low : frame.at(STREAM_ID);
   const header = headerWithout(frame.section('header'), HEADER.REQUEST_ID);
   if (low !== 0) header.u8((HEADER.REQUEST_ID << 3) | WIRE.VARINT).varint(low);
-  return frameLike(frame, streamId, header.take(), frame.section('body'));
+  frameLike(frame, streamId, header.view, frame.section('body'), to);
 }

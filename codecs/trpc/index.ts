@@ -75,7 +75,7 @@ export default {
       entry.u8(tag(2, WIRE.BYTES)).varint(text.length).bytes(text);
       header.u8(tag(number, WIRE.BYTES)).varint(entry.length).bytes(entry.take());
     }
-    return frameLike(frame, frame.field('streamId'), header.take(), frame.section('body'));
+    return frameLike(frame, frame.field('streamId'), header.take(), frame.section('body')).take();
   },
   // `ret` is the framework's; a service's own error (`func_ret`) is an answer, told apart by its sign.
   status: (response) => response.at(RET_SLOT) | 0 || (response.at(FUNC_RET) === 0 ? 0 : -1),
@@ -95,6 +95,6 @@ export default {
       const value = headerField(request, from, WIRE.VARINT)?.low ?? 0;
       if (value !== 0) header.u8(tag(to, WIRE.VARINT)).varint(value);
     }
-    return frameLike(request, request.field('streamId'), header.take(), new Uint8Array(0));
+    return frameLike(request, request.field('streamId'), header.take(), new Uint8Array(0)).take();
   },
 } satisfies Codec;

@@ -1,4 +1,5 @@
-import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, frameWithId, isScripted, layoutOf, type Side } from '../protocol/codec.js';
+import { ByteWriter } from '../protocol/byte-writer.js';
+import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, isScripted, layoutOf, type Side } from '../protocol/codec.js';
 import { Frame } from '../protocol/frame.js';
 import { createFrameDecoder, DECODED, type FrameDecode, patchId } from '../protocol/frame-decoder.js';
 import type { FrameLayout } from '../protocol/frame-layout.js';
@@ -13,6 +14,7 @@ export class FrameReader {
   readonly frame: Frame;
   readonly #codec: Codec;
   readonly #decode: FrameDecode;
+  readonly #out = new ByteWriter();
   readonly #session: FrameSession | undefined;
 
   constructor(codec: Codec, side: Side, maxFrameBytes = codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) {
@@ -44,9 +46,19 @@ export class FrameReader {
     const { frame } = this;
     if (frame.hasId) patchId(this.layout, bytes, at, frame.ints, 0, low, high);
   }
-  /** The bytes of `frame` with another id; a fresh array. */
+  /** The bytes of `frame` with another id, good until the next call. */
   withId(low: number, high: number): Uint8Array {
-    return frameWithId(this.#codec, this.frame, low, high);
+    const { frame } = this;
+    const { framing } = this.#codec;
+    const out = this.#out.reset();
+    const isSame = !frame.hasId || (frame.idLow === low && frame.idHigh === high);
+    if (!isSame && isScripted(framing) && framing.withId !== undefined) {
+      framing.withId(frame, low, high, out);
+      return out.view;
+    }
+    const { view } = out.bytes(frame.raw);
+    if (!isSame) patchId(this.layout, view, 0, frame.ints, 0, low, high);
+    return view;
   }
   /** What the protocol wants to send by itself. */
   flush(): Uint8Array | undefined {

@@ -26,7 +26,7 @@ import type {
   SocketOptions,
   Traffic,
 } from './engine.js';
-import { ScriptedFrames } from './scripted-frames.js';
+import { ScriptedFrames, StorePool } from './scripted-frames.js';
 
 const NO_BYTES = new Uint8Array(0);
 /** Memory shared with the addon for heads and peeked bytes; a quarter of it bounds one head. Touched pages alone cost memory. */
@@ -103,6 +103,7 @@ class SocketEngine implements Engine {
   /** Profiles with frames, and their connections by index. */
   readonly #codecs = new Map<Profile, FrameProfile>();
   readonly #framed: (FramedConnection | undefined)[] = [];
+  readonly #stores = new StorePool();
   readonly #listenerProfiles = new Map<number, Profile>();
   readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
   readonly #faultNames: string[] = [];
@@ -196,10 +197,11 @@ class SocketEngine implements Engine {
 
   #startFrames(connection: number, profile: Profile): void {
     const framing = this.#codecs.get(profile);
-    this.#framed[connection & INDEX_MASK] = framing === undefined ? undefined : new FramedConnection(framing);
+    this.#framed[connection & INDEX_MASK] = framing === undefined ? undefined : new FramedConnection(framing, this.#stores);
   }
   #endFrames(index: number, framed: FramedConnection): void {
     this.#framed[index] = undefined;
+    framed.scripted?.release();
     this.#releaseWaiters(framed);
   }
   #releaseWaiters(framed: FramedConnection | undefined): void {
@@ -523,9 +525,9 @@ class FramedConnection {
   /** Connections that are held until this one's output has shrunk. */
   readonly waiters: number[] = [];
 
-  constructor(framing: FrameProfile) {
+  constructor(framing: FrameProfile, stores: StorePool) {
     this.framing = framing;
-    this.scripted = framing.program === undefined ? new ScriptedFrames(framing.codec, framing.side, framing.maxFrameBytes) : undefined;
+    this.scripted = framing.program === undefined ? new ScriptedFrames(framing.codec, framing.side, framing.maxFrameBytes, stores) : undefined;
   }
 }
 

@@ -490,7 +490,7 @@ class NodeEngine implements Engine {
     const source = this.#find(from);
     const target = this.#find(to);
     if (source?.frames === undefined || !source.inFrame || target === undefined || target.closing) return false;
-    if (!target.putFrame(source.frames, idLow, idHigh)) target.put(source.frames.withId(idLow, idHigh), false);
+    if (!target.putFrame(source.frames, idLow, idHigh)) target.put(source.frames.withId(idLow, idHigh), true);
     this.#touch(target);
     this.#markDirty(target);
     if (target.unsent > MUCH_BYTES) this.#hasMuch = true;

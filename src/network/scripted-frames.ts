@@ -2,7 +2,20 @@ import type { Codec, Side } from '../protocol/codec.js';
 import type { Frame } from '../protocol/frame.js';
 import { FrameReader } from './frame-reader.js';
 
-const MIN_STORE_BYTES = 4096;
+const STORE_BYTES = 64 * 1024;
+const FREE_STORES = 64;
+
+/** Memory for frames that are not whole yet, shared by the connections of an engine: an idle connection has none. */
+export class StorePool {
+  readonly #free: Buffer[] = [];
+  take(atLeastBytes: number): Buffer {
+    const free = atLeastBytes <= STORE_BYTES ? this.#free.pop() : undefined;
+    return free ?? Buffer.allocUnsafeSlow(Math.max(atLeastBytes, STORE_BYTES));
+  }
+  give(store: Buffer): void {
+    if (store.length === STORE_BYTES && this.#free.length < FREE_STORES) this.#free.push(store);
+  }
+}
 
 /**
  * The frames of one connection whose bytes come to JavaScript as they arrive (native engine, scripted codecs): keeps what is not a whole frame yet,
@@ -14,11 +27,13 @@ export class ScriptedFrames {
   inFrame = false;
   #isStopped = false;
   #isHeld = false;
+  readonly #stores: StorePool;
   #store: Buffer | undefined;
   #start = 0;
   #end = 0;
 
-  constructor(codec: Codec, side: Side, maxFrameBytes: number) {
+  constructor(codec: Codec, side: Side, maxFrameBytes: number, stores: StorePool) {
+    this.#stores = stores;
     this.reader = new FrameReader(codec, side, maxFrameBytes);
   }
   /** Takes no frame any more: the bytes are broken. */
@@ -50,10 +65,13 @@ export class ScriptedFrames {
     const store = this.#store;
     if (store === undefined || this.#isHeld) return;
     this.#start = this.#read(store, this.#start, this.#end, onFrame);
-    if (this.#start === this.#end) {
-      this.#store = undefined;
-      this.#start = this.#end = 0;
-    }
+    if (this.#start === this.#end) this.release();
+  }
+  /** Gives the memory back: nothing is kept, or nobody wants it any more. */
+  release(): void {
+    if (this.#store !== undefined) this.#stores.give(this.#store);
+    this.#store = undefined;
+    this.#start = this.#end = 0;
   }
 
   #read(bytes: Uint8Array, from: number, end: number, onFrame: (frame: Frame) => boolean): number {
@@ -74,15 +92,18 @@ export class ScriptedFrames {
   }
   #append(bytes: Uint8Array): void {
     const { kept } = this;
-    if (this.#store === undefined || this.#end + bytes.length > this.#store.length) {
+    let store = this.#store;
+    if (store === undefined || this.#end + bytes.length > store.length) {
+      const before = store;
       // Twice the size each time, so that a frame that comes byte by byte is not copied once per byte.
-      const store = Buffer.allocUnsafeSlow(Math.max(2 * (kept + bytes.length), MIN_STORE_BYTES));
-      if (this.#store !== undefined) this.#store.copy(store, 0, this.#start, this.#end);
+      if (store === undefined || 2 * (kept + bytes.length) > store.length) store = this.#stores.take(2 * (kept + bytes.length));
+      before?.copy(store, 0, this.#start, this.#end);
+      if (before !== undefined && before !== store) this.#stores.give(before);
       this.#store = store;
       this.#start = 0;
       this.#end = kept;
     }
-    this.#store.set(bytes, this.#end);
+    store.set(bytes, this.#end);
     this.#end += bytes.length;
   }
 }

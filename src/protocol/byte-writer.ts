@@ -46,8 +46,20 @@ export class ByteWriter {
   /** Overwrites 4 bytes written before. Throws RangeError where none are. */
   setU32(at: number, value: number): this {
     if (at < 0 || at + 4 > this.#at) throw new RangeError(`no 4 bytes at ${at} of ${this.#at}`);
-    new DataView(this.#bytes.buffer).setUint32(at, value);
+    this.#bytes[at] = value >>> 24;
+    this.#bytes[at + 1] = value >>> 16;
+    this.#bytes[at + 2] = value >>> 8;
+    this.#bytes[at + 3] = value;
     return this;
+  }
+  /** Forgets what was written, and keeps the memory. */
+  reset(): this {
+    this.#at = 0;
+    return this;
+  }
+  /** What was written, good until the next change. */
+  get view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#at);
   }
   /** A copy of what was written. */
   take(): Uint8Array {

@@ -2,6 +2,7 @@
  * What a protocol is to the proxy (DESIGN §3): one value, the default export of its folder. Everything but `name`, `pool`, `match` and `framing` is an
  * ability: what is left out, the proxy does without.
  */
+import { ByteWriter } from './byte-writer.js';
 import type { Frame } from './frame.js';
 import { type FrameLimits, patchId } from './frame-decoder.js';
 import type { FrameLayout, KindName } from './frame-layout.js';
@@ -46,8 +47,8 @@ export interface FrameSession {
 export interface ScriptedFraming {
   readonly layout: FrameLayout;
   open(side: Side, limits: FrameLimits): FrameSession;
-  /** The bytes of a whole frame with another id, where the id's width may change with it. Absent: ids keep their place and width (`FrameLayout.id`). */
-  withId?(frame: Frame, low: number, high: number): Uint8Array;
+  /** Writes a whole frame with another id, where the id's width may change with it, to an empty `to`. Absent: ids keep their place and width (`FrameLayout.id`). */
+  withId?(frame: Frame, low: number, high: number, to: ByteWriter): void;
 }
 
 /** A protocol: the default export of a codec's folder. */
@@ -96,7 +97,11 @@ export const layoutOf = ({ framing }: Codec): FrameLayout => (isScripted(framing
 /** The bytes of a whole frame with another id, checksum made anew; a fresh array. A frame without an id goes as it is. */
 export function frameWithId({ framing }: Codec, frame: Frame, low: number, high: number): Uint8Array {
   const isSame = !frame.hasId || (frame.idLow === low && frame.idHigh === high);
-  if (!isSame && isScripted(framing) && framing.withId !== undefined) return framing.withId(frame, low, high);
+  if (!isSame && isScripted(framing) && framing.withId !== undefined) {
+    const to = new ByteWriter();
+    framing.withId(frame, low, high, to);
+    return to.take();
+  }
   // Not `slice`: that of a Buffer does not copy.
   const bytes = new Uint8Array(frame.raw);
   if (!isSame) patchId(frame.layout, bytes, 0, frame.ints, frame.base, low, high);

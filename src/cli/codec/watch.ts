@@ -24,9 +24,9 @@ const watchFraming = (framing: ScriptedFraming, see: (bytes: Uint8Array) => void
   withId:
     framing.withId === undefined
       ? undefined
-      : (frame, low, high) => {
+      : (frame, low, high, to) => {
           see(frame.raw);
-          return framing.withId?.(frame, low, high) ?? frame.raw;
+          framing.withId?.(frame, low, high, to);
         },
   open(side, limits) {
     const session: FrameSession = framing.open(side, limits);
