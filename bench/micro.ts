@@ -11,6 +11,9 @@ import { join } from 'node:path';
 import { http1 } from '../codecs/http1/index.js';
 import { loadAddon } from '../src/base/backend.js';
 import { StatsStore } from '../src/base/stats.js';
+import { measureCodec } from '../src/cli/codec/bench.js';
+import { findSubject } from '../src/cli/codec/subject.js';
+import { loadCodecs } from '../src/control/codecs.js';
 import { compileConfig } from '../src/control/compile/index.js';
 import { formatProblems, loadBootstrap } from '../src/control/config/index.js';
 import { Edits } from '../src/protocol/edits.js';
@@ -254,6 +257,28 @@ function nativeCore(root: string, seconds: number): Map<string, number> {
   return found;
 }
 
+const CODEC_FRAMES = 'find a frame of';
+/** Finding the frames of each codec's vectors, and of Bolt with a megabyte of payload each; through N-API once for many frames. */
+async function codecFrames(words: readonly string[], seconds: number, print: (cells: readonly string[]) => void): Promise<void> {
+  const folder = new URL('../codecs/', import.meta.url);
+  const cases = [...(await loadCodecs(folder)).codecs.keys()].map((codec): { name: string; codec: string; bodyBytes?: number } => ({
+    name: `${CODEC_FRAMES} ${codec}`,
+    codec,
+  }));
+  cases.push({ name: `${CODEC_FRAMES} bolt, 1 MiB`, codec: 'bolt', bodyBytes: 1024 * 1024 });
+  for (const { name, codec, bodyBytes } of cases) {
+    if (words.length > 0 && !words.some((word) => name.includes(word))) continue;
+    const { native, fallback, ratio, bytesPerFrame } = measureCodec(await findSubject(codec, folder), {
+      rounds: 5,
+      roundMs: (seconds * 1000) / 10,
+      ...(bodyBytes === undefined ? {} : { bodyBytes }),
+    });
+    const show = (cost: typeof native) => (cost === undefined ? '' : cost.nsPerFrame.toFixed(cost.nsPerFrame < 100 ? 1 : 0));
+    const speed = native === undefined || bytesPerFrame < 1e6 ? '' : `${(native.bytesPerSecond / 1e9).toFixed(0)} GB/s`;
+    print([name, show(fallback), show(native), ratio === undefined ? '' : ratio.toFixed(1), speed]);
+  }
+}
+
 /** Runs the micro benchmarks and prints one line for each. Gives the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help')) {
@@ -272,7 +297,7 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(`The addon is left out: ${(error as Error).message.split('\n')[0]}`);
   }
   const wanted = operations(root, addon).filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
-  if (wanted.length === 0) throw new Error(`no operation is named like ${words.join(', ')}`);
+  if (wanted.length === 0 && !words.some((word) => CODEC_FRAMES.includes(word))) throw new Error(`no operation is named like ${words.join(', ')}`);
   const core = nativeCore(root, seconds);
   console.log(
     `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.versions.node}; nanoseconds for one, medians`,
@@ -286,5 +311,6 @@ export async function main(args: readonly string[]): Promise<number> {
     const show = (ns: number | undefined) => (ns === undefined ? '' : ns.toFixed(ns < 100 ? 1 : 0));
     print([name, show(fallbackNs), show(nativeNs), nativeNs === undefined ? '' : (fallbackNs / nativeNs).toFixed(1), show(napiNs)]);
   }
+  await codecFrames(words, seconds, print);
   return 0;
 }

@@ -31,9 +31,21 @@ export interface Cost {
 /** Frames are put one behind the other up to about so many bytes, as one read of a busy connection brings them. */
 const INPUT_BYTES = 65_536;
 
-/** `sluice codec bench PATH`: what finding a frame costs, native and fallback. Answers the exit status. */
-export async function benchCodec(path: string, codecs: URL, options: BenchOptions, style: Style, { out }: Output): Promise<0> {
-  const subject = await findSubject(path, codecs);
+/** What finding a frame of a codec costs. */
+export interface CodecCosts {
+  /** Different frames in the input. */
+  readonly frames: number;
+  readonly bytesPerFrame: number;
+  /** Undefined: it does not run natively, for `nativeReason`. */
+  readonly native: Cost | undefined;
+  readonly nativeReason: string | undefined;
+  readonly fallback: Cost;
+  /** Fallback / native. */
+  readonly ratio: number | undefined;
+}
+
+/** Measures a codec on both engines, in interleaved rounds. Throws ConfigError where its vectors hold no frame. */
+export function measureCodec(subject: Subject, options: Omit<BenchOptions, 'json'>): CodecCosts {
   const frames = framesOf(subject, options.bodyBytes);
   const repeats = Math.max(1, Math.ceil(INPUT_BYTES / frames.reduce((sum, frame) => sum + frame.length, 0)));
   const input = new Uint8Array(Buffer.concat(Array.from({ length: repeats }, () => frames).flat()));
@@ -58,16 +70,23 @@ export async function benchCodec(path: string, codecs: URL, options: BenchOption
   };
   const result = { native: native === undefined ? undefined : cost(measured.native), fallback: cost(measured.fallback) };
   const ratio = result.native === undefined ? undefined : result.fallback.nsPerFrame / result.native.nsPerFrame;
-  const bytesPerFrame = input.length / count;
+  return { frames: frames.length, bytesPerFrame: input.length / count, ...result, nativeReason, ratio };
+}
+
+/** `sluice codec bench PATH`: what finding a frame costs, native and fallback. Answers the exit status. */
+export async function benchCodec(path: string, codecs: URL, options: BenchOptions, style: Style, { out }: Output): Promise<0> {
+  const subject = await findSubject(path, codecs);
+  const result = measureCodec(subject, options);
+  const { frames, bytesPerFrame, nativeReason, ratio } = result;
   if (options.json) {
     const { rounds, roundMs } = options;
-    out(`${JSON.stringify({ codec: subject.codec.name, frames: frames.length, bytesPerFrame, rounds, roundMs, ...result, nativeReason, ratio })}\n`);
+    out(`${JSON.stringify({ codec: subject.codec.name, rounds, roundMs, ...result })}\n`);
     return 0;
   }
   const row = (name: string, { framesPerSecond, nsPerFrame: ns, bytesPerSecond }: Cost): string =>
     `  ${name.padEnd(10)}${Math.round(framesPerSecond).toLocaleString('en').padStart(14)}${ns.toFixed(1).padStart(12)}${(bytesPerSecond / 1e6).toFixed(0).padStart(10)}`;
   const lines = [
-    `${style('bold', subject.codec.name)}: ${frames.length} frames, ${bytesPerFrame.toFixed(0)} bytes on average; median of ${options.rounds} rounds of ${options.roundMs} ms`,
+    `${style('bold', subject.codec.name)}: ${frames} frames, ${bytesPerFrame.toFixed(0)} bytes on average; median of ${options.rounds} rounds of ${options.roundMs} ms`,
     style('dim', `  ${' '.repeat(10)}${'frames/s'.padStart(14)}${'ns/frame'.padStart(12)}${'MB/s'.padStart(10)}`),
     ...(result.native === undefined ? [`  ${'native'.padEnd(10)}${style('dim', `  ${nativeReason}`)}`] : [row('native', result.native)]),
     row('fallback', result.fallback),
