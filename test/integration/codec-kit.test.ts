@@ -168,6 +168,43 @@ test('a codec may be JavaScript, and its imports may end in .ts or .js', () =>
     assert.deepEqual([name, pool], ['plain', 'pingpong']);
   }));
 
+test('an npm package may be TypeScript; a mistake in it is a problem of the configuration, with both places', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'node_modules/private-codec');
+    assert.equal((await codec('new', 'private-codec', '--dir', path)).code, 0);
+    writeFileSync(join(path, 'package.json'), '{"name": "private-codec", "type": "module", "exports": "./index.ts"}');
+    writeFileSync(join(folder, 'sidecar.json'), JSON.stringify(sidecarWith({ package: 'private-codec' }), undefined, 1));
+    const validate = () => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, 'validate', 'sidecar.json'], { cwd: folder, encoding: 'utf8' });
+      return { status, text: stdout + stderr };
+    };
+    assert.deepEqual(validate(), { status: 0, text: "configuration 'sidecar.json' OK\n" });
+    edit(join(path, 'spec.ts'), 'const MAGIC =', 'const MAGIC: =');
+    const { status, text } = validate();
+    assert.equal(status, 1);
+    assert.match(
+      text,
+      /^sidecar\.json:\d+:\d+: .*downstream_protocols\[0\]\.package: codec private-codec cannot be loaded: .*spec\.ts:6:\d+: Unexpected token/,
+    );
+  }));
+/** A sidecar for one protocol. */
+function sidecarWith(protocol: object): object {
+  const socket = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } });
+  const typed_config = {
+    '@type': 'type.googleapis.com/sluice.extensions.filters.network.rpc_proxy.v1.RpcProxy',
+    stat_prefix: 'p',
+    downstream_protocols: [protocol],
+    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'up' } }] }] },
+  };
+  const load_assignment = { cluster_name: 'up', endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(1) } }] }] };
+  return {
+    static_resources: {
+      listeners: [{ name: 'in', address: socket(0), filter_chains: [{ filters: [{ name: 'sluice.filters.network.rpc_proxy', typed_config }] }] }],
+      clusters: [{ name: 'up', connect_timeout: '1s', load_assignment }],
+    },
+  };
+}
+
 const REQUEST = 'ac3e000000000007000d000000054f72646572732e6372656174656170706c65';
 const RESPONSE = 'ac3e010000000007000000000008 6f72646572203432';
 
