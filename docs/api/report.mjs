@@ -2,7 +2,7 @@
  * The public API as text: every export with its docstring and its type, sorted by name, from the declarations that the compiler wrote to dist/. Members marked
  * `@internal` are left out: they may change.
  *
- *   npm run api      writes docs/api/*.api.md; test/contract/api.test.ts fails while they differ from what is compiled
+ *   npm run api      writes docs/api/*.api.md; test/integration/codec-api.test.ts fails while they differ from what is compiled
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
