@@ -10,6 +10,11 @@ const missing = javaMissing();
 if (missing !== undefined) console.log(`skipped: ${missing}`);
 
 const BOLT_VERSIONS = ['v1', 'v2', 'v2-crc'];
+/** A retry goes to another host. */
+const PREVIOUS_HOSTS = {
+  name: 'envoy.retry_host_predicates.previous_hosts',
+  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate' },
+};
 const SERIALIZATIONS = ['hessian2', 'fastjson2'];
 
 test('stock Java peers', { skip: missing ?? false }, async (context) => {
@@ -36,6 +41,30 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
           await report(context, `${serialization} through ${hop}`, await client.run(`dubbo-consumer port=${port} serialization=${serialization}`));
       assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
       await isClean(hops);
+    });
+
+    await context.test(`${engine}: consumers go on when one of two Dubbo providers stops gracefully`, async (context) => {
+      const second = new JavaPeer();
+      context.after(() => second.stop());
+      const other = await portFrom(second, 'dubbo-provider name=second');
+      const retry = { retry_on: 'connect-failure', num_retries: 3, retry_host_predicate: [PREVIOUS_HOSTS], host_selection_retry_max_attempts: 5 };
+      const hops = await Hops.open(context, { engine, codecs: ['dubbo'], routes: [{ servers: [dubbo, other], retry }] });
+      for (const [hop, port] of hops.ports.slice(0, 1)) {
+        let running = () => {};
+        const started = new Promise<void>((resolve) => {
+          running = resolve;
+        });
+        const steady = client.run(`dubbo-steady port=${port} ms=4000`, running);
+        await started;
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        const stopped = await second.run('dubbo-provider-stop');
+        const said = await steady;
+        await report(context, `through ${hop}`, said);
+        assert.ok(Number(said.results.get('first')) > 100);
+        // What it answered arrived.
+        assert.equal(said.results.get('second'), stopped.results.get('answered'));
+      }
+      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_go_away'), 1);
     });
   }
 });

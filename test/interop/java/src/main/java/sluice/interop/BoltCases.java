@@ -206,7 +206,7 @@ final class BoltCases {
     private void heartbeat() throws Exception {
         RpcClient client = clients.get(3);
         Connection connection = client.getConnection(address, TIMEOUT_MS);
-        Thread.sleep(1500);
+        Thread.sleep(900);
         Say.check(connection.isFine(), "the connection was closed");
         Echo request = Echo.of(run + "/after idling", 30);
         call(client, request).mustAnswer(request);

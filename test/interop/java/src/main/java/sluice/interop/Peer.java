@@ -1,5 +1,6 @@
 package sluice.interop;
 
+import com.alipay.remoting.config.Configs;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
@@ -21,6 +22,8 @@ import java.util.Map;
  */
 public final class Peer {
     public static void main(String[] arguments) throws Exception {
+        // A Bolt client refuses to send while 64 KB of its own wait, which some megabytes always do.
+        System.setProperty(Configs.NETTY_BUFFER_HIGH_WATERMARK, String.valueOf(64 << 20));
         BoltServer boltServer = null;
         DubboProvider provider = null;
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
