@@ -54,9 +54,9 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
         const started = new Promise<void>((resolve) => {
           running = resolve;
         });
-        const steady = client.run(`dubbo-steady port=${port} ms=4000`, running);
+        const steady = client.run(`dubbo-steady port=${port} ms=3000`, running);
         await started;
-        await new Promise((resolve) => setTimeout(resolve, 700));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         const stopped = await second.run('dubbo-provider-stop');
         const said = await steady;
         await report(context, `through ${hop}`, said);
@@ -64,7 +64,7 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
         // What it answered arrived.
         assert.equal(said.results.get('second'), stopped.results.get('answered'));
       }
-      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_go_away'), 1);
+      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_close_notify'), 1);
     });
   }
 });
