@@ -117,7 +117,9 @@ class BoltClient {
   }
   call(serverSignature: string, methodName: string, key: string, delayMs = 0): Promise<BoltResult | undefined> {
     const args = [text(key), { $class: 'int', $: delayMs }];
-    return this.#sends(`${methodName} ${key.slice(0, 40)}`, (id) => this.#encoder.writeRequest(id, { serverSignature, methodName, args, timeout: 10_000 }));
+    return this.#sends(`${methodName} ${key.slice(0, 40)}`, (id) =>
+      this.#encoder.writeRequest(id, { serverSignature, methodName, args, timeout: 10_000 }),
+    );
   }
   oneway(serverSignature: string, key: string): void {
     const args = [text(key), { $class: 'int', $: 0 }];

@@ -84,20 +84,21 @@ function readStruct(input: Protocol): Map<number, string | number> {
 
 class GreeterClient {
   readonly output: unknown;
-  readonly pClass: new (output: unknown) => Protocol;
+  readonly pClass: new (
+    output: unknown,
+  ) => Protocol;
   readonly _reqs: Record<number, (failure: Error | null, value?: string) => void> = {};
   #seqid = 0;
+  #last = 0;
 
   constructor(output: unknown, pClass: new (output: unknown) => Protocol) {
     this.output = output;
     this.pClass = pClass;
   }
-  seqid(): number {
-    return this.#seqid;
-  }
+  /** A multiplexer puts its own in this place. */
   new_seqid(): number {
-    this.#seqid++;
-    return this.#seqid;
+    this.#last++;
+    return this.#last;
   }
   greet(key: string, delayMs: number): Promise<string> {
     return this.#call('greet', key, delayMs);
@@ -106,7 +107,7 @@ class GreeterClient {
     return this.#call('missing', key, 0);
   }
   note(key: string): void {
-    this.new_seqid();
+    this.#seqid = this.new_seqid();
     this.#send('note', MessageType.ONEWAY, key, 0);
   }
   recv_greet(input: Protocol, mtype: number, seqid: number): void {
@@ -128,6 +129,7 @@ class GreeterClient {
   }
   #call(name: string, key: string, delayMs: number): Promise<string> {
     const seqid = this.new_seqid();
+    this.#seqid = seqid;
     return new Promise((resolve, reject) => {
       this._reqs[seqid] = (failure, value) => (failure === null ? resolve(value ?? '') : reject(failure));
       this.#send(name, MessageType.CALL, key, delayMs);
@@ -135,7 +137,7 @@ class GreeterClient {
   }
   #send(name: string, type: number, key: string, delayMs: number): void {
     const output = new this.pClass(this.output);
-    output.writeMessageBegin(name, type, this.seqid());
+    output.writeMessageBegin(name, type, this.#seqid);
     writeArguments(output, key, delayMs);
     output.writeMessageEnd();
     output.flush();
@@ -157,22 +159,25 @@ class GreeterProcessor {
       this.notes.push(key);
       return;
     }
-    setTimeout(() => {
-      if (fname === 'greet') {
-        output.writeMessageBegin('greet', MessageType.REPLY, rseqid);
-        output.writeStructBegin('result');
-        output.writeFieldBegin('success', Type.STRING, 0);
-        output.writeString(`${this.#name} ${key}`);
-        output.writeFieldEnd();
-        output.writeFieldStop();
-        output.writeStructEnd();
-      } else {
-        output.writeMessageBegin(fname, MessageType.EXCEPTION, rseqid);
-        new TApplicationException(TApplicationExceptionType.UNKNOWN_METHOD, `no ${fname}`).write(output);
-      }
-      output.writeMessageEnd();
-      output.flush();
-    }, Number(fields.get(2)));
+    setTimeout(
+      () => {
+        if (fname === 'greet') {
+          output.writeMessageBegin('greet', MessageType.REPLY, rseqid);
+          output.writeStructBegin('result');
+          output.writeFieldBegin('success', Type.STRING, 0);
+          output.writeString(`${this.#name} ${key}`);
+          output.writeFieldEnd();
+          output.writeFieldStop();
+          output.writeStructEnd();
+        } else {
+          output.writeMessageBegin(fname, MessageType.EXCEPTION, rseqid);
+          new TApplicationException(TApplicationExceptionType.UNKNOWN_METHOD, `no ${fname}`).write(output);
+        }
+        output.writeMessageEnd();
+        output.flush();
+      },
+      Number(fields.get(2)),
+    );
   }
 }
 
