@@ -56,6 +56,7 @@ export default {
   heartbeat: (idLow, idHigh) => encodeHeartbeat(SERIALIZATION.HESSIAN2, idLow, idHigh),
   heartbeatAck: (heartbeat) => encodeResponse(heartbeat, { event: 1, status: STATUS.OK }, nullOf(heartbeat)),
   goAway: () => encodeReadOnly(SERIALIZATION.HESSIAN2),
+  goAwayMeans: 'host',
 } satisfies Codec;
 
 /** A heartbeat that wants an answer. */

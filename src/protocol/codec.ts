@@ -88,6 +88,11 @@ export interface Codec {
   heartbeatAck?(heartbeat: Frame): Uint8Array;
   /** Tells the peer that this connection takes no further request. */
   goAway?(): Uint8Array;
+  /**
+   * What a go-away of an upstream says. `connection` (default): another connection to the same host is welcome. `host`: the host is about to stop, and is
+   * avoided for a while where there are others.
+   */
+  readonly goAwayMeans?: 'connection' | 'host';
 }
 
 export const isScripted = (framing: Codec['framing']): framing is ScriptedFraming => 'open' in framing;

@@ -144,3 +144,19 @@ test('a changed DNS cluster keeps the addresses it has while its names are the s
   assert.equal(manager.get('c')?.choose()?.key, '10.0.0.9:80');
   assert.equal(manager.updateEndpoints('none', []), false);
 });
+
+test('a host that is about to stop is avoided for a while, where there are others', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const stats = new StatsStore();
+  const cluster = new Cluster(config(), stats);
+  const [leaving, other] = cluster.hosts;
+  const chosen = () => new Set(Array.from({ length: 8 }, () => cluster.choose()));
+  cluster.leaves(leaving);
+  assert.deepEqual([...chosen()], [other]);
+  assert.equal(leaving.healthFlags, '/going_away');
+  cluster.leaves(other);
+  assert.equal(chosen().size, 2);
+  context.mock.timers.tick(15_000);
+  assert.equal(chosen().size, 2);
+  assert.equal(value(stats, 'membership_healthy'), 2);
+});

@@ -12,6 +12,9 @@ import { addressText, Host } from './host.js';
 /** Most hosts an ORIGINAL_DST cluster remembers; beyond it the least recently used one without traffic is forgotten. */
 export const MAX_ORIGINAL_DST_HOSTS = 4096;
 
+/** How long a host that said it is about to stop is avoided: longer than Dubbo's providers wait for what is in flight (10 s). */
+const LEAVING_MS = 15_000;
+
 /** What the choice of a host may depend on. One object can be reused for every request. */
 export interface ChooseContext {
   /** Hosts tried before, avoided while `avoidAttempts` further draws bring another one; undefined: none. */
@@ -94,6 +97,17 @@ export class Cluster {
     if (added > 0 || gone.length > 0) this.stats.membershipChange.inc();
     this.#countMembers();
     for (const host of gone) this.#remove(host);
+  }
+  /** A host said that it is about to stop: others are chosen while there are enough (panic threshold), for `LEAVING_MS`. By then it is gone, or it was not meant so. */
+  leaves(host: Host): void {
+    if (host.leaving || host.removed) return;
+    host.leaving = true;
+    this.refresh();
+    const timer = setTimeout(() => {
+      host.leaving = false;
+      if (!host.removed) this.refresh();
+    }, LEAVING_MS);
+    timer.unref();
   }
   /** Makes the balancer anew, after the health of a host changed. */
   refresh(): void {

@@ -61,6 +61,8 @@ export class Host implements BalancedHost {
   edsHealth: EndpointConfig['health'];
   /** Requests, and TCP connections, in flight from this worker: what LEAST_REQUEST compares. The router counts it up and down. */
   active = 0;
+  /** It said that it is about to stop: as good as unhealthy, for a while. */
+  leaving = false;
   /** Set when the address has left the cluster: its pool closes what is idle and takes no new request. */
   removed = false;
   /** The connection pool of this host; whoever makes it keeps it here, so that the request path needs no look-up. */
@@ -78,6 +80,7 @@ export class Host implements BalancedHost {
   }
 
   get health(): BalancedHost['health'] {
+    if (this.leaving) return 'unhealthy';
     switch (this.edsHealth) {
       case 'UNHEALTHY':
       case 'DRAINING':
@@ -99,6 +102,7 @@ export class Host implements BalancedHost {
   }
   /** Health as `/clusters` prints it. */
   get healthFlags(): string {
+    if (this.leaving) return '/going_away';
     switch (this.edsHealth) {
       case 'UNHEALTHY':
       case 'DRAINING':

@@ -107,8 +107,9 @@ class HostAccount implements PoolOwner, RpcPoolOwner {
   lateResponse(): void {
     this.#cluster.stats.rqLateResponse.inc();
   }
-  goAway(): void {
+  goAway(hostLeaves: boolean): void {
     this.#cluster.stats.cxCloseNotify.inc();
+    if (hostLeaves) this.#cluster.leaves(this.#host);
   }
   boundLeaves(from: number): void {
     this.#bound.get(from)?.upstreamLeaves();

@@ -14,7 +14,8 @@ export interface RpcPoolOwner extends ConnectionAccount {
   codecFailed(cause: unknown): void;
   /** An answer came for a request that is not there any more. */
   lateResponse(): void;
-  goAway(): void;
+  /** A connection takes no further request; `hostLeaves`: the host will take none either. */
+  goAway(hostLeaves: boolean): void;
   /** A connection has served as many requests as it may. */
   maxRequests(): void;
   /** `bound`: the connection of downstream connection `from` is gone, or takes no further request. */

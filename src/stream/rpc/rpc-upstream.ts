@@ -186,7 +186,7 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
           owner.lateResponse();
         } else user.onResponse(this, frame);
         if (isLast && this.state === UPSTREAM.OPEN) {
-          owner.goAway();
+          owner.goAway(codec.goAwayMeans === 'host');
           this.drain();
         } else this.#afterAnswer();
         return;
@@ -199,7 +199,7 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
         return;
       }
       case FRAME_KIND.GO_AWAY:
-        owner.goAway();
+        owner.goAway(codec.goAwayMeans === 'host');
         this.drain();
         return;
       case FRAME_KIND.EVENT:
