@@ -28,8 +28,6 @@ constexpr uint64_t kWakerTag = uint64_t{1} << 41;
 constexpr size_t kScratchBytes = 128 * 1024;
 /// Below this a body piece is copied and leaves with the rest of the batch; above, it is written at once without a copy.
 constexpr size_t kDirectBytes = 8 * 1024;
-/// Frames of the largest size that may wait for a connection beyond the watermark.
-constexpr size_t kQueuedFrames = 4;
 /// How long the last output of a closing connection may make no progress.
 constexpr double kFlushMs = 30'000;
 /// How long nothing is accepted after an accept failed for want of descriptors or memory.
@@ -105,9 +103,8 @@ Rx first_rx(FramingKind framing) noexcept {
 
 /// Waiting output beyond which a connection is given up. An upstream connection with frames has many who feed it, each of which may be one
 /// frame above the watermark before it is stopped.
-size_t hard_limit(const Profile& profile, size_t frame_bytes) noexcept {
-  const bool has_frames = profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames;
-  return (has_frames && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water + kQueuedFrames * frame_bytes;
+size_t hard_limit(const Profile& profile) noexcept {
+  return ((profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames) && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water;
 }
 }  // namespace
 
@@ -1130,7 +1127,7 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   connection->out.append(bytes);
   if (connection->profile->framing == FramingKind::kBytes || connection->profile->framing == FramingKind::kFrames) touch(*connection);
   mark_dirty(*connection);
-  if (connection->out.size() > hard_limit(*connection->profile, connection->profile->max_frame)) {
+  if (connection->out.size() > hard_limit(*connection->profile)) {
     fail_io(*connection, ENOBUFS);
     return false;
   }
@@ -1196,7 +1193,7 @@ int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_l
   touch(*target);
   mark_dirty(*target);
   if (target->out.size() <= target->profile->high_water) return kSendDone;
-  if (target->out.size() > hard_limit(*target->profile, std::max(target->profile->max_frame, source->profile->max_frame))) {
+  if (target->out.size() > hard_limit(*target->profile)) {
     fail_io(*target, ENOBUFS);
     return kSendDone;
   }

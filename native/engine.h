@@ -53,8 +53,6 @@ struct Profile {
   double head_ms = 0;
   double linger_ms = 1000;
   uint64_t linger_bytes = 1024 * 1024;
-  /// Of kFrames and kBytes: most bytes of a frame.
-  size_t max_frame = 0;
   /// Of kFrames.
   std::shared_ptr<const FrameFraming> frames;
   /// Statistics that every byte of its connections is added to; they outlive the engine. Null: not counted.

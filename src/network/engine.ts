@@ -22,7 +22,7 @@
  * A frame is there during its callback; what is not sent on by then is thrown away (`Frame.retain` keeps a copy, `write` sends bytes made here).
  * Many frames, of many callers, may be in flight on one connection. Above the watermark of `to` the connection that feeds it is not read; towards a
  * downstream connection its own requests are not read instead, since its upstream connection serves others as well; one that takes nothing, and has twice
- * the watermark and four of the largest frames waiting, is closed.
+ * the watermark waiting, is closed.
  */
 import type { Counter } from '../base/stats.js';
 import type { Codec } from '../protocol/codec.js';
@@ -240,7 +240,7 @@ export interface Engine {
 
   /** Ties two raw connections: bytes of each go to the other, with back-pressure and half-close. Each gets `onClosed` at its end. */
   relay(a: number, b: number): void;
-  /** Sends bytes on a raw connection (or after a tunnel began), or a whole frame made here. False above the watermark (the bytes are taken all the same, up to twice of it, and for frames some of the largest more; beyond that the connection closes). */
+  /** Sends bytes on a raw connection (or after a tunnel began), or a whole frame made here. False above the watermark (the bytes are taken all the same, up to twice of it; beyond that the connection closes). */
   write(connection: number, bytes: Uint8Array): boolean;
   /** An inspected connection becomes a raw one or one of a codec; the bytes seen so far are its first. `skip` of them are thrown away. */
   adopt(connection: number, profile: Profile, skip?: number): void;

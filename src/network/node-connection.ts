@@ -48,8 +48,7 @@ export interface NodeProfile {
   readonly kind: 'raw' | 'inspect' | 'message' | 'frames';
   readonly framing: Framing | undefined;
   readonly codec: Codec | undefined;
-  /** 0: it has no frames. */
-  readonly maxFrameBytes: number;
+  readonly maxFrameBytes: number | undefined;
   readonly limits: FramingLimits;
   readonly downstream: boolean;
   readonly highBytes: number;

@@ -16,7 +16,6 @@
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { CodecError, ConfigError } from '../base/errors.js';
-import { DEFAULT_MAX_FRAME_BYTES } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
 import type { BodyFraming } from '../protocol/framing.js';
 import type { Head } from '../protocol/head.js';
@@ -72,11 +71,6 @@ interface QueuedEvent {
   readonly fault: FramingFault | undefined;
 }
 
-/** Frames of the largest size that may wait for a connection beyond the watermark, as in native/engine.cc. */
-const QUEUED_FRAMES = 4;
-/** Most bytes that may wait for a connection: a peer that takes nothing is given up beyond it. The requests of many callers wait for an upstream one. */
-const hardLimit = ({ kind, downstream, highBytes }: NodeProfile, frameBytes: number): number =>
-  (kind === 'frames' && !downstream ? 16 : 2) * highBytes + QUEUED_FRAMES * frameBytes;
 /** What the input of a new connection is at. */
 const FIRST_RX = { raw: RX.RAW, inspect: RX.INSPECT, message: RX.HEAD, frames: RX.FRAMES } as const;
 const framesOf = ({ codec, downstream, maxFrameBytes }: NodeProfile): FrameReader | undefined =>
@@ -142,8 +136,7 @@ class NodeEngine implements Engine {
       kind: framing === 'raw' || framing === 'inspect' ? framing : 'framing' in framing ? 'frames' : 'message',
       framing: framing === 'raw' || framing === 'inspect' || 'framing' in framing ? undefined : framing,
       codec: framing === 'raw' || framing === 'inspect' || !('framing' in framing) ? undefined : framing,
-      maxFrameBytes:
-        typeof framing !== 'string' && 'framing' in framing ? (options.maxFrameBytes ?? framing.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) : 0,
+      maxFrameBytes: options.maxFrameBytes,
       limits: {
         maxHeadBytes,
         maxHeaders: options.maxHeaders ?? DEFAULT_HEADERS,
@@ -504,8 +497,7 @@ class NodeEngine implements Engine {
     if (target.queued <= target.profile.highBytes) return true;
     // The upstream connection of others is read on: it is the client's own requests that wait.
     const fed = target.isDownstream ? target : source;
-    if (target.queued > hardLimit(target.profile, Math.max(target.profile.maxFrameBytes, source.profile.maxFrameBytes)))
-      this.#failIo(target, 'ENOBUFS');
+    if (target.queued > 2 * target.profile.highBytes && target.isDownstream) this.#failIo(target, 'ENOBUFS');
     else if (!fed.blocked) {
       fed.blocked = true;
       target.waiters.push(fed);
@@ -552,11 +544,7 @@ class NodeEngine implements Engine {
 
   #updateReading(connection: NodeConnection): void {
     if (connection.finished) return;
-    const { rx, profile } = connection;
-    // A frame must be whole, whatever the watermark; the decoder refuses what is over the limit long before all of it is there.
-    const full =
-      connection.input.unread >=
-      (rx === RX.INSPECT ? INSPECT_BYTES : rx === RX.FRAMES ? profile.highBytes + profile.maxFrameBytes : profile.highBytes);
+    const full = connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
     connection.setReading(connection.closing || !(connection.paused || connection.blocked || full));
   }
 
@@ -967,7 +955,7 @@ class NodeEngine implements Engine {
     if (connection === undefined || connection.closing) return false;
     connection.put(bytes, true);
     this.#markDirty(connection);
-    if (connection.queued > hardLimit(connection.profile, connection.profile.maxFrameBytes)) {
+    if (connection.queued > 2 * connection.profile.highBytes) {
       this.#failIo(connection, 'ENOBUFS');
       return false;
     }
