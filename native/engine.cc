@@ -101,11 +101,7 @@ Rx first_rx(FramingKind framing) noexcept {
   return Rx::kRaw;
 }
 
-/// Waiting output beyond which a connection is given up. An upstream connection with frames has many who feed it, each of which may be one
-/// frame above the watermark before it is stopped.
-size_t hard_limit(const Profile& profile) noexcept {
-  return ((profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames) && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water;
-}
+bool has_frames(const Profile& profile) noexcept { return profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames; }
 }  // namespace
 
 /// What is kept of a request so that it can be sent again.
@@ -554,11 +550,11 @@ bool Engine::receive(Connection& connection) {
     return true;
   }
   const auto bytes = std::span<const uint8_t>(scratch_).first(count);
-  const bool has_frames = connection.rx == Rx::kFrames;
-  const size_t taken = has_frames ? take_frames(connection, bytes) : pump_bytes(connection, bytes);
+  const bool in_frames = connection.rx == Rx::kFrames;
+  const size_t taken = in_frames ? take_frames(connection, bytes) : pump_bytes(connection, bytes);
   if (!connection.ended && taken < count && connection.rx != Rx::kFaulted) {
     connection.in.append(bytes.subspan(taken));
-    if (!has_frames) consume(connection);
+    if (!in_frames) consume(connection);
   }
   return true;
 }
@@ -1124,16 +1120,31 @@ void Engine::relay(Handle a, Handle b) {
 bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   Connection* connection = find(handle);
   if (connection == nullptr || connection->closing) return false;
+  const bool frames = has_frames(*connection->profile);
+  if (frames && !has_room(*connection)) {
+    if (!connection->ended) fail_io(*connection, ENOBUFS);
+    return false;
+  }
   connection->out.append(bytes);
-  if (connection->profile->framing == FramingKind::kBytes || connection->profile->framing == FramingKind::kFrames) touch(*connection);
+  if (frames) touch(*connection);
   mark_dirty(*connection);
-  if (connection->out.size() > hard_limit(*connection->profile)) {
+  if (!frames && connection->out.size() > 2 * connection->profile->high_water) {
     fail_io(*connection, ENOBUFS);
     return false;
   }
   if (connection->out.size() <= connection->profile->high_water) return true;
   connection->tell_drained = true;
   return false;
+}
+
+/// May one more frame be queued? What waits is what the peer has not taken, this frame not counted: the receiver of a large one has done nothing wrong.
+/// An upstream connection has many who feed it, each of which may be a batch above the watermark before it is stopped.
+bool Engine::has_room(Connection& connection) {
+  const Profile& profile = *connection.profile;
+  if (connection.out.size() <= profile.high_water) return true;
+  flush(connection);
+  const size_t limit = profile.side == Side::kUpstream ? 16 * profile.high_water + arena_.size() : 2 * profile.high_water;
+  return !connection.ended && connection.out.size() <= limit;
 }
 
 /// Announces the whole frames at the front of `input`, each copied into the arena behind its table. Answers how many bytes they have.
@@ -1186,6 +1197,11 @@ int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_l
   const int32_t bytes = table[frame::kFrameBytes];
   if (start < 0 || bytes <= 0 || static_cast<size_t>(start) + static_cast<size_t>(bytes) > arena_.size()) return kSendStale;
   const auto count = static_cast<size_t>(bytes);
+  if (!has_room(*target)) {
+    // The upstream connection serves others as well: it is this request that fails.
+    if (!target->ended && target->is_downstream()) fail_io(*target, ENOBUFS);
+    return kSendStale;
+  }
   const auto room = target->out.room(count).first(count);
   std::memcpy(room.data(), arena_.data() + start, count);
   framing.decoder().patch_id(room, table, id_low, id_high);
@@ -1193,10 +1209,6 @@ int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_l
   touch(*target);
   mark_dirty(*target);
   if (target->out.size() <= target->profile->high_water) return kSendDone;
-  if (target->out.size() > hard_limit(*target->profile)) {
-    fail_io(*target, ENOBUFS);
-    return kSendDone;
-  }
   target->tell_drained = true;
   return kSendDone | kSendAbove;
 }

@@ -198,6 +198,7 @@ class Engine {
   void enqueue(Connection& connection);
 
   // frames
+  [[nodiscard]] bool has_room(Connection& connection);
   [[nodiscard]] size_t take_frames(Connection& connection, std::span<const uint8_t> input);
 
   // messages

@@ -22,7 +22,7 @@
  * A frame is there during its callback; what is not sent on by then is thrown away (`Frame.retain` keeps a copy, `write` sends bytes made here).
  * Many frames, of many callers, may be in flight on one connection. Above the watermark of `to` the connection that feeds it is not read; towards a
  * downstream connection its own requests are not read instead, since its upstream connection serves others as well; one that takes nothing, and has twice
- * the watermark waiting, is closed.
+ * the watermark waiting before a frame, is closed. An upstream connection with many times its watermark waiting takes no further frame, and lives on.
  */
 import type { Counter } from '../base/stats.js';
 import type { Codec } from '../protocol/codec.js';
@@ -234,7 +234,7 @@ export interface Engine {
 
   /**
    * Sends the frame whose `onFrame` is running on to another connection of the same codec, with this id in place of its own (ids are 64 bits, in two
-   * words; a frame without an id goes as it is). False: `to` is gone or closing; nothing was sent.
+   * words; a frame without an id goes as it is). False: `to` is gone, closing or overfull; nothing was sent.
    */
   sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean;
 

@@ -51,6 +51,8 @@ const DEFAULT_CONNECT_MS = 5000;
 const FLUSH_MS = 30_000;
 /** Output above this is written at once: the next read of the same turn finds room, and the peer has something to do. */
 const MUCH_BYTES = 32 * 1024;
+/** An upstream connection with frames may have so many times its watermark waiting: many feed it, each until it is stopped. */
+const UPSTREAM_WATERMARKS = 16;
 /** Most bytes shown to `onPeek`. */
 const INSPECT_BYTES = 64 * 1024;
 
@@ -490,6 +492,11 @@ class NodeEngine implements Engine {
     const source = this.#find(from);
     const target = this.#find(to);
     if (source?.frames === undefined || !source.inFrame || target === undefined || target.closing) return false;
+    if (!this.#hasRoom(target)) {
+      // The upstream connection serves others as well: it is this request that fails.
+      if (target.isDownstream) this.#failIo(target, 'ENOBUFS');
+      return false;
+    }
     if (!target.putFrame(source.frames, idLow, idHigh)) target.put(source.frames.withId(idLow, idHigh), false);
     this.#touch(target);
     this.#markDirty(target);
@@ -497,13 +504,20 @@ class NodeEngine implements Engine {
     if (target.queued <= target.profile.highBytes) return true;
     // The upstream connection of others is read on: it is the client's own requests that wait.
     const fed = target.isDownstream ? target : source;
-    if (target.queued > 2 * target.profile.highBytes && target.isDownstream) this.#failIo(target, 'ENOBUFS');
-    else if (!fed.blocked) {
+    if (!fed.blocked) {
       fed.blocked = true;
       target.waiters.push(fed);
       this.#updateReading(fed);
     }
     return true;
+  }
+
+  /** May one more frame be queued? What waits is what the peer has not taken, this frame not counted: the receiver of a large one has done nothing wrong. */
+  #hasRoom(target: NodeConnection): boolean {
+    const { highBytes } = target.profile;
+    if (target.queued <= highBytes) return true;
+    this.#flush(target);
+    return target.queued <= (target.isDownstream ? 2 : UPSTREAM_WATERMARKS) * highBytes;
   }
 
   /** The peer's FIN, once everything before it has been dealt with. */
@@ -544,7 +558,9 @@ class NodeEngine implements Engine {
 
   #updateReading(connection: NodeConnection): void {
     if (connection.finished) return;
-    const full = connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
+    // Frames have a bound of their own, and are taken as soon as they are whole.
+    const full =
+      connection.rx !== RX.FRAMES && connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
     connection.setReading(connection.closing || !(connection.paused || connection.blocked || full));
   }
 
@@ -953,9 +969,14 @@ class NodeEngine implements Engine {
   write(handle: number, bytes: Uint8Array): boolean {
     const connection = this.#find(handle);
     if (connection === undefined || connection.closing) return false;
+    const hasFrames = connection.frames !== undefined;
+    if (hasFrames && !this.#hasRoom(connection)) {
+      this.#failIo(connection, 'ENOBUFS');
+      return false;
+    }
     connection.put(bytes, true);
     this.#markDirty(connection);
-    if (connection.queued > 2 * connection.profile.highBytes) {
+    if (!hasFrames && connection.queued > 2 * connection.profile.highBytes) {
       this.#failIo(connection, 'ENOBUFS');
       return false;
     }
