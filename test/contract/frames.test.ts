@@ -40,6 +40,9 @@ class FrameRelay {
   /** Ids of the frames that came from the client. */
   readonly ids: bigint[] = [];
   responses = 0;
+  /** Of requests that were shown before they were whole; and how many of those were moved to their end. */
+  readonly partial: boolean[] = [];
+  ended = 0;
   readonly faults: FramingFault[] = [];
   readonly closed: { side: 'down' | 'up'; reason: CloseReason }[] = [];
   /** What is done with a frame of the client; true: it is not sent on. */
@@ -59,6 +62,7 @@ class FrameRelay {
       this.#connect();
       return this.#handler('down', (from, of) => {
         this.ids.push(of.id);
+        this.partial.push(of.isPartial);
         if (!this.onRequest(from, of)) engine.sendFrame(from, this.up, of.idLow + 1000, of.idHigh);
       });
     });
@@ -77,6 +81,9 @@ class FrameRelay {
   #handler(side: 'down' | 'up', onFrame: (from: number, frame: Frame) => void): ConnectionHandler {
     return {
       onFrame,
+      onEnd: () => {
+        this.ended++;
+      },
       onFault: (connection, fault) => {
         this.faults.push(fault);
         this.engine.close(connection, 'flush');
@@ -254,6 +261,86 @@ for (const [engineName, create] of engines()) {
       await eventually(() => sent.length === 4, 'the frame');
       late();
       assert.deepEqual(sent, [false, false, true, false, false]);
+    });
+
+    const cutThrough = { cutThroughBytes: 1000, bufferLimitBytes: 65_536 };
+    const isCut = codec === kv;
+    scenario('a large frame is sent on before it is whole, and what comes behind it follows', cutThrough, async (relay, connectClient) => {
+      const client = await connectClient();
+      const body = Buffer.alloc(200_000, 'body ');
+      const [large, next] = [frame(7, body), frame(8, 'get a')];
+      client.send(large.subarray(0, 5000));
+      const up = await relay.upstream.accepts();
+      const wanted = Buffer.concat([frame(1007, body), frame(1008, 'get a')]);
+      if (isCut) assert.ok((await up.receivesBytes(5000)).equals(wanted.subarray(0, 5000)));
+      else await turn();
+      for (let at = 5000; at < large.length; at += 40_000) {
+        client.send(large.subarray(at, at + 40_000));
+        await turn(2);
+      }
+      client.send(next);
+      assert.ok((await up.receivesBytes(wanted.length - (isCut ? 5000 : 0))).equals(wanted.subarray(isCut ? 5000 : 0)));
+      assert.deepEqual([relay.ids, relay.partial, relay.ended], [[7n, 8n], [isCut, false], isCut ? 1 : 0]);
+      up.send(frame(1007, 'ok', KIND.RESPONSE));
+      await client.receives(Buffer.from(frame(7, 'ok', KIND.RESPONSE)).toString('latin1'));
+    });
+
+    scenario('a large frame that is not sent on comes again when it is whole', cutThrough, async (relay, connectClient) => {
+      relay.onRequest = (_, of) => of.isPartial;
+      const client = await connectClient();
+      const large = frame(7, Buffer.alloc(200_000, 'body '));
+      for (let at = 0; at < large.length; at += 40_000) {
+        client.send(large.subarray(at, at + 40_000));
+        await turn(2);
+      }
+      const up = await relay.upstream.accepts();
+      assert.ok((await up.receivesBytes(large.length)).equals(frame(1007, Buffer.alloc(200_000, 'body '))));
+      assert.deepEqual(relay.partial, isCut ? [true, false] : [false]);
+    });
+
+    scenario('a frame whose rest does not come closes the connection that has its beginning', cutThrough, async (relay, connectClient) => {
+      const client = await connectClient();
+      client.send(frame(7, Buffer.alloc(200_000)).subarray(0, 5000));
+      const up = await relay.upstream.accepts();
+      if (isCut) await up.receivesBytes(5000);
+      client.end();
+      await eventually(() => relay.closed.length === (isCut ? 2 : 1), 'the connections are closed');
+      assert.ok(relay.closed.every(({ reason }) => reason === 'truncated'));
+    });
+
+    scenario('the rest of a frame whose receiver is gone is thrown away, and the next frame is read', cutThrough, async (relay, connectClient) => {
+      const client = await connectClient();
+      const large = frame(7, Buffer.alloc(2_000_000));
+      client.send(large.subarray(0, 5000));
+      const up = await relay.upstream.accepts();
+      if (isCut) await up.receivesBytes(5000);
+      up.reset();
+      await eventually(() => relay.closed.some(({ side }) => side === 'up'), 'the upstream is gone');
+      client.send(Buffer.concat([large.subarray(5000), frame(8, 'get a')]));
+      await eventually(() => relay.ids.includes(8n), 'the next frame');
+      assert.equal(relay.ended, isCut ? 1 : 0);
+      assert.equal(
+        relay.closed.some(({ side }) => side === 'down'),
+        false,
+      );
+    });
+
+    scenario('a connection in the middle of a frame takes nothing else, and the frame waits for a slow receiver', cutThrough, async (relay, connectClient) => {
+      const client = await connectClient();
+      if (!isCut) return;
+      const whole = encodeFrame(framing, { fields: { kind: KIND.REQUEST, id: 7 }, sections: { body: Buffer.alloc(15_000_000) } });
+      client.send(whole.subarray(0, 5000));
+      const up = await relay.upstream.accepts();
+      await up.receivesBytes(5000);
+      assert.equal(relay.engine.write(relay.up, frame(1)), false);
+      up.socket.pause();
+      client.send(Buffer.concat([whole.subarray(5000), frame(8)]));
+      await turn(200);
+      assert.ok((relay.engine.traffic(relay.up)?.queued ?? 0) < 1_000_000);
+      assert.deepEqual(relay.ids, [7n]);
+      up.socket.resume();
+      await up.receivesBytes(whole.length - 5000 + HEAD_BYTES);
+      assert.deepEqual([relay.ids, relay.ended, relay.closed], [[7n, 8n], 1, []]);
     });
 
     scenario('frames come while nothing is read for a moment, and none is lost', {}, async (relay, connectClient) => {
