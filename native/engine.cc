@@ -101,11 +101,7 @@ Rx first_rx(FramingKind framing) noexcept {
   return Rx::kRaw;
 }
 
-/// Waiting output beyond which a connection is given up. An upstream connection with frames has many who feed it, each of which may be one
-/// frame above the watermark before it is stopped.
-size_t hard_limit(const Profile& profile) noexcept {
-  return ((profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames) && profile.side == Side::kUpstream ? 16 : 2) * profile.high_water;
-}
+bool has_frames(const Profile& profile) noexcept { return profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames; }
 }  // namespace
 
 /// What is kept of a request so that it can be sent again.
@@ -148,6 +144,8 @@ struct Engine::Connection : TimerNode {
   bool peeked_eof = false;
   bool ended = false;
   bool tell_drained = false;  ///< kDrained is owed
+  bool partial = false;       ///< a frame that is not whole was shown, and waits for what becomes of it
+  bool wants_whole = false;   ///< the next frame is not shown before it is whole
   bool told = false;  ///< kClosed was delivered: the slot may be used again
   BodyFraming out_framing = BodyFraming::kNone;
   Handle rx_to = kNoHandle;
@@ -160,6 +158,7 @@ struct Engine::Connection : TimerNode {
   uint64_t sent = 0;
   uint64_t message_bytes = 0;
   uint64_t linger_left = 0;
+  uint64_t frame_left = 0;  ///< bytes of a frame that is cut through to `rx_to`, or thrown away
   int write_error = 0;  ///< nothing more can be written, but what the peer had sent may still be there to read
   size_t peeked = 0;  ///< bytes of an inspected connection that were shown
   double idle_ms = 0;
@@ -488,7 +487,7 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
       return connection.in.empty();
     case Rx::kFrames:
       // Queued: whole frames wait for room in the batch.
-      return !connection.read_blocked && !connection.queued;
+      return !connection.read_blocked && !connection.queued && !connection.partial;
     case Rx::kPending:
     case Rx::kDone:
     case Rx::kFaulted:
@@ -554,11 +553,11 @@ bool Engine::receive(Connection& connection) {
     return true;
   }
   const auto bytes = std::span<const uint8_t>(scratch_).first(count);
-  const bool has_frames = connection.rx == Rx::kFrames;
-  const size_t taken = has_frames ? take_frames(connection, bytes) : pump_bytes(connection, bytes);
+  const bool in_frames = connection.rx == Rx::kFrames;
+  const size_t taken = in_frames ? take_frames(connection, bytes) : pump_bytes(connection, bytes);
   if (!connection.ended && taken < count && connection.rx != Rx::kFaulted) {
     connection.in.append(bytes.subspan(taken));
-    if (!has_frames) consume(connection);
+    if (!in_frames) consume(connection);
   }
   return true;
 }
@@ -632,7 +631,7 @@ void Engine::consume(Connection& connection) {
 
 /// Whether the peer's FIN is next: everything before it was taken, or it cuts a head short.
 bool Engine::eof_counts(const Connection& connection) noexcept {
-  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect || (connection.rx == Rx::kFrames && !connection.queued);
+  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect || (connection.rx == Rx::kFrames && !connection.queued && !connection.partial && !connection.read_blocked);
 }
 
 /// The peer's FIN, once everything before it has been dealt with.
@@ -652,7 +651,7 @@ void Engine::on_eof(Connection& connection) {
       finish(connection, CloseReason::kRemote, 0);
       return;
     case Rx::kFrames:
-      finish(connection, connection.in.empty() ? CloseReason::kRemote : CloseReason::kTruncated, 0);
+      finish(connection, connection.in.empty() && connection.frame_left == 0 ? CloseReason::kRemote : CloseReason::kTruncated, 0);
       return;
     case Rx::kBody:
       if (connection.held) return;
@@ -1124,10 +1123,16 @@ void Engine::relay(Handle a, Handle b) {
 bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   Connection* connection = find(handle);
   if (connection == nullptr || connection->closing) return false;
+  const bool frames = has_frames(*connection->profile);
+  if (frames && connection->tx_from != kNoHandle) return false;  // in the middle of a frame
+  if (frames && !has_room(*connection)) {
+    if (!connection->ended) fail_io(*connection, ENOBUFS);
+    return false;
+  }
   connection->out.append(bytes);
-  if (connection->profile->framing == FramingKind::kBytes || connection->profile->framing == FramingKind::kFrames) touch(*connection);
+  if (frames) touch(*connection);
   mark_dirty(*connection);
-  if (connection->out.size() > hard_limit(*connection->profile)) {
+  if (!frames && connection->out.size() > 2 * connection->profile->high_water) {
     fail_io(*connection, ENOBUFS);
     return false;
   }
@@ -1136,26 +1141,63 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   return false;
 }
 
+/// May one more frame be queued? What waits is what the peer has not taken, this frame not counted: the receiver of a large one has done nothing wrong.
+/// An upstream connection has many who feed it, each of which may be a batch above the watermark before it is stopped.
+bool Engine::has_room(Connection& connection) {
+  const Profile& profile = *connection.profile;
+  if (connection.out.size() <= profile.high_water) return true;
+  flush(connection);
+  const size_t limit = profile.side == Side::kUpstream ? 16 * profile.high_water + arena_.size() : 2 * profile.high_water;
+  return !connection.ended && connection.out.size() <= limit;
+}
+
+/// Moves what has come of a frame that is cut through. Answers how much that was.
+size_t Engine::pump_frame(Connection& connection, std::span<const uint8_t> input) {
+  const size_t count = static_cast<size_t>(std::min<uint64_t>(connection.frame_left, input.size()));
+  connection.frame_left -= count;
+  const Handle target = connection.rx_to;
+  if (Connection* to = find(target); to != nullptr) {
+    if (connection.frame_left == 0) {
+      to->tx_from = kNoHandle;
+      connection.rx_to = kNoHandle;
+    } else if (to->out.size() + count > to->profile->high_water) {
+      connection.read_blocked = true;
+    }
+    touch(*to);
+    send_or_queue(*to, input.first(count));
+    // It may have gone out at once.
+    if (connection.read_blocked && (to->ended || to->out.size() <= to->profile->high_water)) connection.read_blocked = false;
+  }
+  if (connection.frame_left == 0) emit(EventKind::kEnd, connection.handle, 0, 0, 2);
+  return count;
+}
+
 /// Announces the whole frames at the front of `input`, each copied into the arena behind its table. Answers how many bytes they have.
 size_t Engine::take_frames(Connection& connection, std::span<const uint8_t> input) {
   const FrameFraming& framing = *connection.profile->frames;
   const size_t table_bytes = framing.table_words() * sizeof(int32_t);
   size_t taken = 0;
   touch(connection);
-  while (taken < input.size()) {
+  while (taken < input.size() && !connection.partial && !connection.read_blocked) {
     if (events_.size() + 8 > kMaxEvents || arena_room() < table_bytes) {
       enqueue(connection);  // in the next round, when this one's events have been delivered
       break;
     }
+    if (connection.frame_left > 0) {
+      taken += pump_frame(connection, input.subspan(taken));
+      if (connection.ended) return input.size();
+      continue;
+    }
+    const FrameDecoder& decoder = connection.wants_whole ? framing.whole() : framing.decoder();
     const std::span table(reinterpret_cast<int32_t*>(arena_.data() + arena_events_), framing.table_words());
-    const Decoded found = framing.decoder().decode(input.subspan(taken), table);
+    const Decoded found = decoder.decode(input.subspan(taken), table);
     if (found.kind == Decoded::Kind::kMore) break;
     if (found.kind == Decoded::Kind::kFault) {
       connection.rx = Rx::kFaulted;
       emit(EventKind::kFault, connection.handle, found.code, found.offset, 400, 0);
       return input.size();
     }
-    const auto bytes = static_cast<size_t>(table[frame::kFrameBytes]);
+    const auto bytes = static_cast<size_t>(table[frame::kFrameShown]);
     const size_t padded = (bytes + 3) & ~size_t{3};
     if (arena_room() < table_bytes + padded) {
       enqueue(connection);
@@ -1166,6 +1208,12 @@ size_t Engine::take_frames(Connection& connection, std::span<const uint8_t> inpu
     table[frame::kFrameStart] = static_cast<int32_t>(frame_at);
     emit(EventKind::kFrame, connection.handle, static_cast<int32_t>(arena_events_ / sizeof(int32_t)));
     arena_events_ = frame_at + padded;
+    connection.wants_whole = false;
+    if (found.kind == Decoded::Kind::kPartial) {
+      // Its bytes stay until it is known what becomes of them.
+      connection.partial = true;
+      break;
+    }
     taken += bytes;
   }
   return taken;
@@ -1183,22 +1231,45 @@ int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_l
   if (table_word < 0 || table_at + table_bytes > arena_.size()) return kSendStale;
   const std::span<const int32_t> table(reinterpret_cast<const int32_t*>(arena_.data() + table_at), framing.table_words());
   const int32_t start = table[frame::kFrameStart];
-  const int32_t bytes = table[frame::kFrameBytes];
+  const int32_t bytes = table[frame::kFrameShown];
+  const int32_t left = table[frame::kFrameBytes] - bytes;
+  if (target->tx_from != kNoHandle) return kSendStale;
+  // One that is cut through ties the two connections together.
+  Connection* const sender = left > 0 ? find(from) : nullptr;
+  if (left > 0 && (sender == nullptr || !sender->partial || sender->in.size() < static_cast<size_t>(std::max(0, bytes)))) return kSendStale;
   if (start < 0 || bytes <= 0 || static_cast<size_t>(start) + static_cast<size_t>(bytes) > arena_.size()) return kSendStale;
   const auto count = static_cast<size_t>(bytes);
+  if (!has_room(*target)) {
+    // The upstream connection serves others as well: it is this request that fails.
+    if (!target->ended && target->is_downstream()) fail_io(*target, ENOBUFS);
+    return kSendStale;
+  }
   const auto room = target->out.room(count).first(count);
   std::memcpy(room.data(), arena_.data() + start, count);
   framing.decoder().patch_id(room, table, id_low, id_high);
   target->out.filled(count);
   touch(*target);
   mark_dirty(*target);
-  if (target->out.size() <= target->profile->high_water) return kSendDone;
-  if (target->out.size() > hard_limit(*target->profile)) {
-    fail_io(*target, ENOBUFS);
+  if (sender != nullptr) {
+    sender->in.consume(count);
+    sender->partial = false;
+    sender->frame_left = static_cast<uint64_t>(left);
+    sender->rx_to = to;
+    target->tx_from = from;
+    enqueue(*sender);
     return kSendDone;
   }
+  if (target->out.size() <= target->profile->high_water) return kSendDone;
   target->tell_drained = true;
   return kSendDone | kSendAbove;
+}
+
+void Engine::want_whole(Handle handle) {
+  Connection* connection = find(handle);
+  if (connection == nullptr || !connection->partial) return;
+  connection->partial = false;
+  connection->wants_whole = true;
+  enqueue(*connection);
 }
 
 void Engine::adopt(Handle handle, int profile, size_t skip) {
@@ -1373,12 +1444,17 @@ void Engine::start_linger(Connection& connection) {
 
 /// Cuts the ties to the connections it exchanges bytes with; they stay, and whoever decides is told by kClosed.
 void Engine::detach(Connection& connection) {
+  // A frame whose rest does not come is of no use to the one who has its beginning.
+  const Handle cut = connection.frame_left > 0 ? connection.rx_to : kNoHandle;
+  connection.frame_left = 0;
   if (Connection* to = find(connection.rx_to); to != nullptr && to->tx_from == connection.handle) to->tx_from = kNoHandle;
   if (Connection* from = find(connection.tx_from); from != nullptr && from->rx_to == connection.handle) {
     from->rx_to = kNoHandle;
     from->read_blocked = false;
+    if (from->frame_left > 0) enqueue(*from);  // what is left is thrown away
   }
   connection.rx_to = connection.tx_from = kNoHandle;
+  if (Connection* to = find(cut); to != nullptr) finish(*to, CloseReason::kTruncated, 0);
 }
 
 void Engine::finish(Connection& connection, CloseReason reason, int error) {

@@ -29,16 +29,20 @@ enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1, kBytes, kFrames };
 /// A described framing with its bounds: what the profiles of a codec share.
 class FrameFraming {
  public:
-  FrameFraming(FrameProgram program, FrameLimits limits) : program_(std::move(program)), decoder_(program_, limits), max_frame_bytes_(limits.max_frame_bytes) {}
+  FrameFraming(FrameProgram program, FrameLimits limits)
+      : program_(std::move(program)), decoder_(program_, limits), whole_(program_, {limits.max_frame_bytes, 0}), max_frame_bytes_(limits.max_frame_bytes) {}
   FrameFraming(const FrameFraming&) = delete;
   FrameFraming& operator=(const FrameFraming&) = delete;
   [[nodiscard]] const FrameDecoder& decoder() const noexcept { return decoder_; }
+  /// The same, without cut-through.
+  [[nodiscard]] const FrameDecoder& whole() const noexcept { return whole_; }
   [[nodiscard]] size_t table_words() const noexcept { return program_.table_words(); }
   [[nodiscard]] size_t max_frame_bytes() const noexcept { return static_cast<size_t>(max_frame_bytes_); }
 
  private:
   const FrameProgram program_;
   const FrameDecoder decoder_;
+  const FrameDecoder whole_;
   const int64_t max_frame_bytes_;
 };
 enum class Side : uint8_t { kDownstream, kUpstream };
@@ -142,6 +146,8 @@ class Engine {
   [[nodiscard]] bool can_replay(Handle handle) const;
   void relay(Handle a, Handle b);
   [[nodiscard]] bool write(Handle handle, std::span<const uint8_t> bytes);
+  /// The frame that was shown before it was whole (kFrame, shown < bytes) was not sent on: it is shown again when it is.
+  void want_whole(Handle handle);
   /// Sends the frame whose table starts at a word of the arena (kFrame), from connection `from`, to `to`, with another id. Answers bits of kSend*.
   [[nodiscard]] int send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_low, uint32_t id_high);
   void adopt(Handle handle, int profile, size_t skip);
@@ -198,6 +204,8 @@ class Engine {
   void enqueue(Connection& connection);
 
   // frames
+  [[nodiscard]] bool has_room(Connection& connection);
+  [[nodiscard]] size_t pump_frame(Connection& connection, std::span<const uint8_t> input);
   [[nodiscard]] size_t take_frames(Connection& connection, std::span<const uint8_t> input);
 
   // messages

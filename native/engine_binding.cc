@@ -317,6 +317,12 @@ napi_value SendFrame(napi_env env, napi_callback_info info) {
   const int32_t high = call.i32(4);
   return from_int(env, call.ok() ? call.engine().send_frame(from, to, table, static_cast<uint32_t>(low), static_cast<uint32_t>(high)) : kSendStale);
 }
+napi_value WantWhole(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  const int32_t handle = call.i32(0);
+  if (call.ok()) call.engine().want_whole(handle);
+  return nullptr;
+}
 napi_value Adopt(napi_env env, napi_callback_info info) {
   Call<3> call(env, info);
   const int32_t handle = call.i32(0);
@@ -392,10 +398,10 @@ napi_value BindEdits(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 /// profile(framing, side, maxHead, maxHeaders, maxTarget, http10, underscores, highWater, maxRetain, idleMs, headMs, lingerMs, lingerBytes,
-/// receivedCells, receivedIndex, sentCells, sentIndex, program, codes, maxFrameBytes): cells are Float64Arrays or undefined; program is the byte-code of
+/// receivedCells, receivedIndex, sentCells, sentIndex, program, codes, maxFrameBytes, cutThroughBytes): cells are Float64Arrays or undefined; program is the byte-code of
 /// described framing, or undefined.
 napi_value AddProfile(napi_env env, napi_callback_info info) {
-  Call<20> call(env, info);
+  Call<21> call(env, info);
   Profile profile;
   profile.framing = static_cast<FramingKind>(call.i32(0));
   profile.side = static_cast<Side>(call.i32(1));
@@ -419,7 +425,7 @@ napi_value AddProfile(napi_env env, napi_callback_info info) {
       napi_throw_type_error(env, nullptr, "sluice: not a frame program");
       return nullptr;
     }
-    profile.frames = std::make_shared<const FrameFraming>(std::move(*program), FrameLimits{static_cast<int64_t>(call.number(19)), 0});
+    profile.frames = std::make_shared<const FrameFraming>(std::move(*program), FrameLimits{static_cast<int64_t>(call.number(19)), static_cast<int64_t>(call.number(20))});
   }
   return from_int(env, call.ok() ? call.engine().add_profile(profile) : -1);
 }
@@ -490,6 +496,7 @@ constexpr std::array kMethods{
     Method{"relay", Relay},
     Method{"write", Write},
     Method{"sendFrame", SendFrame},
+    Method{"wantWhole", WantWhole},
     Method{"adopt", Adopt},
     Method{"pause", Plain<&Engine::pause>},
     Method{"resume", Plain<&Engine::resume>},

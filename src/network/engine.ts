@@ -19,10 +19,13 @@
  *   onFrame(down)  ─ route ─ pool ─>  sendFrame(down, up, id)       the frame as it came, with the id that pairs it on `up`
  *   onFrame(up)    ─ table of ids ─>  sendFrame(up, down, id)       and back
  * ```
- * A frame is there during its callback; what is not sent on by then is thrown away (`Frame.retain` keeps a copy, `write` sends bytes made here).
+ * A frame over `cutThroughBytes` is shown before its last section is there (`isPartial`). Sent on, it ties the two connections together until all of it was
+ * moved (`onEnd`): `to` takes nothing else meanwhile, and is closed (`truncated`) if the rest does not come. Not sent on, it comes again when it is whole.
+ *
+ * A whole frame is there during its callback; what is not sent on by then is thrown away (`Frame.retain` keeps a copy, `write` sends bytes made here).
  * Many frames, of many callers, may be in flight on one connection. Above the watermark of `to` the connection that feeds it is not read; towards a
  * downstream connection its own requests are not read instead, since its upstream connection serves others as well; one that takes nothing, and has twice
- * the watermark waiting, is closed.
+ * the watermark waiting before a frame, is closed. An upstream connection with many times its watermark waiting takes no further frame, and lives on.
  */
 import type { Counter } from '../base/stats.js';
 import type { Codec } from '../protocol/codec.js';
@@ -72,6 +75,8 @@ export interface ProfileOptions {
   readonly lingerBytes?: number;
   /** Largest frame. Default: the codec's. Fault FRAME_TOO_LARGE. */
   readonly maxFrameBytes?: number;
+  /** A frame of more bytes is cut through. Default 0: every frame is whole; those of scripted codecs, and those with a checksum, are in any case. */
+  readonly cutThroughBytes?: number;
   /** Accept HTTP/1.0 requests. Default true (Fault VERSION_NOT_SUPPORTED otherwise). */
   readonly acceptHttp10?: boolean;
   /** What to do with names that hold an underscore. Default allow. */
@@ -140,7 +145,7 @@ export interface ConnectionHandler {
   onConnected?(connection: number): void;
   /** A whole head has arrived and waits for `forward`, `reply` or `close`. */
   onHead?(connection: number, head: Head): void;
-  /** A whole frame; only during this callback. */
+  /** A whole frame, or with `cutThroughBytes` the beginning of one; only during this callback. */
   onFrame?(connection: number, frame: Frame): void;
   /** What an `inspect` connection has received so far (each time: all of it). `ended`: the peer sent FIN. Answer with `adopt` or `close`, or wait. */
   onPeek?(connection: number, bytes: Uint8Array, ended: boolean): void;
@@ -233,8 +238,8 @@ export interface Engine {
   canReplay(connection: number): boolean;
 
   /**
-   * Sends the frame whose `onFrame` is running on to another connection of the same codec, with this id in place of its own (ids are 64 bits, in two
-   * words; a frame without an id goes as it is). False: `to` is gone or closing; nothing was sent.
+   * Sends the frame whose `onFrame` is running, or begins to, on to another connection of the same codec, with this id in place of its own (ids are 64 bits, in two
+   * words; a frame without an id goes as it is). False: `to` is gone, closing or overfull; nothing was sent.
    */
   sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean;
 

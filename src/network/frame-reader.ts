@@ -3,6 +3,7 @@ import { type Codec, DEFAULT_MAX_FRAME_BYTES, type FrameSession, isScripted, lay
 import { Frame } from '../protocol/frame.js';
 import { createFrameDecoder, DECODED, type FrameDecode, patchId } from '../protocol/frame-decoder.js';
 import type { FrameLayout } from '../protocol/frame-layout.js';
+import { FRAME } from '../protocol/frame-table.js';
 
 /**
  * Cuts the input of one connection into frames, in TypeScript: for the fallback engine, and on both for scripted codecs. The bytes belong to the caller:
@@ -15,9 +16,11 @@ export class FrameReader {
   readonly #codec: Codec;
   readonly #decode: FrameDecode;
   readonly #out = new ByteWriter();
+  /** Without cut-through. */
+  readonly #decodeWhole: FrameDecode;
   readonly #session: FrameSession | undefined;
 
-  constructor(codec: Codec, side: Side, maxFrameBytes = codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) {
+  constructor(codec: Codec, side: Side, maxFrameBytes = codec.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES, cutThroughBytes = 0) {
     this.#codec = codec;
     this.layout = layoutOf(codec);
     const { framing } = codec;
@@ -25,17 +28,25 @@ export class FrameReader {
       const session = framing.open(side, { maxFrameBytes });
       this.#session = session;
       this.#decode = (bytes, start, end, ints, base) => session.decode(bytes, start, end, ints, base);
-    } else this.#decode = createFrameDecoder(codec.name, framing, { maxFrameBytes });
+      this.#decodeWhole = this.#decode;
+    } else {
+      this.#decodeWhole = createFrameDecoder(codec.name, framing, { maxFrameBytes });
+      this.#decode = cutThroughBytes === 0 ? this.#decodeWhole : createFrameDecoder(codec.name, framing, { maxFrameBytes, cutThroughBytes });
+    }
     this.frame = new Frame(this.layout, new Uint8Array(0), new Int32Array(this.layout.tableWords));
   }
 
-  /** Bytes of the frame at `bytes[start]`, which is then `frame`; 0: it is not whole yet. Throws CodecError. */
-  next(bytes: Uint8Array, start: number, end: number): number {
+  /**
+   * Bytes that are there of the frame at `bytes[start]`, which is then `frame`; 0: it is not whole yet, nor, unless `whole`, as much of it as is shown before
+   * it is. Throws CodecError.
+   */
+  next(bytes: Uint8Array, start: number, end: number, whole = false): number {
     const { frame } = this;
-    if (end === start || this.#decode(bytes, start, end, frame.ints, 0) !== DECODED.WHOLE) return 0;
+    const decode = whole ? this.#decodeWhole : this.#decode;
+    if (end === start || decode(bytes, start, end, frame.ints, 0) === DECODED.MORE) return 0;
     frame.bytes = bytes;
     frame.memo = undefined;
-    return frame.length;
+    return frame.ints[FRAME.SHOWN];
   }
   /** Ids keep their place and width: `patch` is enough. */
   get patchesInPlace(): boolean {

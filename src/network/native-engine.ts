@@ -74,6 +74,7 @@ interface NativeEngine {
   bindEdits(ints: Int32Array, bytes: Uint8Array): void;
   profile(...options: (number | Float64Array | Int32Array | undefined)[]): number;
   sendFrame(from: number, to: number, table: number, idLow: number, idHigh: number): number;
+  wantWhole(connection: number): void;
   listen(...options: (string | number)[]): number | string;
   connect(...options: (string | number)[]): number;
   unlisten(listener: number): void;
@@ -221,8 +222,14 @@ class SocketEngine implements Engine {
     frame.base = table;
     frame.memo = undefined;
     framed.table = table;
-    handler?.onFrame?.(connection, frame);
-    framed.table = -1;
+    const { isPartial } = frame;
+    framed.isCut = false;
+    try {
+      handler?.onFrame?.(connection, frame);
+    } finally {
+      framed.table = -1;
+      if (isPartial && !framed.isCut) this.#native.wantWhole(connection);
+    }
   }
   #onBytes(connection: number, bytes: Uint8Array): void {
     const index = connection & INDEX_MASK;
@@ -250,6 +257,7 @@ class SocketEngine implements Engine {
     if (source === undefined || target === undefined) return false;
     if (source.scripted === undefined) {
       const sent = source.table < 0 ? 0 : this.#native.sendFrame(from, to, source.table, idLow, idHigh);
+      source.isCut = sent !== 0;
       if ((sent & SENT_ABOVE) !== 0) this.#hold(from, source, to, target);
       return sent !== 0;
     }
@@ -331,6 +339,7 @@ class SocketEngine implements Engine {
       frames?.program?.words,
       frames?.program?.codes.length ?? 0,
       frames?.maxFrameBytes ?? 0,
+      options.cutThroughBytes ?? 0,
     );
     if (frames !== undefined) this.#codecs.set(profile, frames);
     if (profile < 0)
@@ -520,6 +529,8 @@ class FramedConnection {
   readonly scripted: ScriptedFrames | undefined;
   /** Word where the table of the frame starts whose `onFrame` runs; -1: none. */
   table = -1;
+  /** That frame was sent on. */
+  isCut = false;
   /** Not read until the output of another one has shrunk. */
   held = false;
   /** Connections that are held until this one's output has shrunk. */

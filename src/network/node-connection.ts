@@ -49,6 +49,7 @@ export interface NodeProfile {
   readonly framing: Framing | undefined;
   readonly codec: Codec | undefined;
   readonly maxFrameBytes: number | undefined;
+  readonly cutThroughBytes: number;
   readonly limits: FramingLimits;
   readonly downstream: boolean;
   readonly highBytes: number;
@@ -167,6 +168,10 @@ export class NodeConnection {
   /** Of a connection with frames; `frame` of it is good while `onFrame` runs (`inFrame`). */
   frames: FrameReader | undefined;
   inFrame = false;
+  /** Bytes of a frame that is cut through to `sink`, or thrown away. */
+  frameLeft = 0;
+  /** The next frame is not shown before it is whole. */
+  wantsWhole = false;
   /** Connections that are not read until this one's output has shrunk. */
   readonly waiters: NodeConnection[] = [];
   readonly input = new NodeInput();

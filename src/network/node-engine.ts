@@ -51,6 +51,8 @@ const DEFAULT_CONNECT_MS = 5000;
 const FLUSH_MS = 30_000;
 /** Output above this is written at once: the next read of the same turn finds room, and the peer has something to do. */
 const MUCH_BYTES = 32 * 1024;
+/** An upstream connection with frames may have so many times its watermark waiting: many feed it, each until it is stopped. */
+const UPSTREAM_WATERMARKS = 16;
 /** Most bytes shown to `onPeek`. */
 const INSPECT_BYTES = 64 * 1024;
 
@@ -73,8 +75,8 @@ interface QueuedEvent {
 
 /** What the input of a new connection is at. */
 const FIRST_RX = { raw: RX.RAW, inspect: RX.INSPECT, message: RX.HEAD, frames: RX.FRAMES } as const;
-const framesOf = ({ codec, downstream, maxFrameBytes }: NodeProfile): FrameReader | undefined =>
-  codec === undefined ? undefined : new FrameReader(codec, downstream ? 'downstream' : 'upstream', maxFrameBytes);
+const framesOf = ({ codec, downstream, maxFrameBytes, cutThroughBytes }: NodeProfile): FrameReader | undefined =>
+  codec === undefined ? undefined : new FrameReader(codec, downstream ? 'downstream' : 'upstream', maxFrameBytes, cutThroughBytes);
 
 /** Makes the fallback engine of this thread. */
 export function createNodeEngine(): Engine {
@@ -137,6 +139,7 @@ class NodeEngine implements Engine {
       framing: framing === 'raw' || framing === 'inspect' || 'framing' in framing ? undefined : framing,
       codec: framing === 'raw' || framing === 'inspect' || !('framing' in framing) ? undefined : framing,
       maxFrameBytes: options.maxFrameBytes,
+      cutThroughBytes: options.cutThroughBytes ?? 0,
       limits: {
         maxHeadBytes,
         maxHeaders: options.maxHeaders ?? DEFAULT_HEADERS,
@@ -465,20 +468,28 @@ class NodeEngine implements Engine {
     if (frames === undefined) return;
     this.#touch(connection);
     while (connection.rx === RX.FRAMES && !connection.blocked && !connection.paused && !connection.finished && !connection.closing) {
+      if (connection.frameLeft > 0) {
+        if (input.unread === 0) break;
+        this.#pumpFrame(connection);
+        continue;
+      }
       let frameBytes: number;
       try {
-        frameBytes = frames.next(input.bytes, input.offset, input.bytes.length);
+        frameBytes = frames.next(input.bytes, input.offset, input.bytes.length, connection.wantsWhole);
       } catch (cause) {
         this.#fault(connection, cause, 'head');
         return;
       }
       if (frameBytes === 0) break;
+      const { isPartial } = frames.frame;
       connection.inFrame = true;
+      connection.wantsWhole = false;
       try {
         connection.handler?.onFrame?.(connection.handle, frames.frame);
       } finally {
         connection.inFrame = false;
-        input.offset += frameBytes;
+        if (isPartial && connection.frameLeft === 0) connection.wantsWhole = true;
+        else input.offset += frameBytes;
       }
       const own = frames.flush();
       if (own !== undefined) this.write(connection.handle, own);
@@ -486,19 +497,52 @@ class NodeEngine implements Engine {
     if (input.unread === 0) input.clear();
   }
 
+  /** Moves what has come of a frame that is cut through. */
+  #pumpFrame(connection: NodeConnection): void {
+    const { input, sink } = connection;
+    const count = Math.min(connection.frameLeft, input.unread);
+    connection.frameLeft -= count;
+    if (sink !== undefined) {
+      this.#touch(sink);
+      sink.put(input.bytes.subarray(input.offset, input.offset + count), input.isLent);
+      this.#markDirty(sink);
+      if (sink.unsent > MUCH_BYTES) this.#hasMuch = true;
+      if (connection.frameLeft === 0) {
+        sink.source = undefined;
+        connection.sink = undefined;
+      } else this.#checkWatermark(connection, sink);
+    }
+    input.offset += count;
+    if (connection.frameLeft === 0) connection.handler?.onEnd?.(connection.handle, 0, FORWARD.DONE);
+  }
+
   sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean {
     const source = this.#find(from);
     const target = this.#find(to);
     if (source?.frames === undefined || !source.inFrame || target === undefined || target.closing) return false;
+    // In the middle of a frame.
+    if (target.source !== undefined || source.frameLeft > 0) return false;
+    if (!this.#hasRoom(target)) {
+      // The upstream connection serves others as well: it is this request that fails.
+      if (target.isDownstream) this.#failIo(target, 'ENOBUFS');
+      return false;
+    }
     if (!target.putFrame(source.frames, idLow, idHigh)) target.put(source.frames.withId(idLow, idHigh), true);
     this.#touch(target);
     this.#markDirty(target);
     if (target.unsent > MUCH_BYTES) this.#hasMuch = true;
+    const { frame } = source.frames;
+    if (frame.isPartial) {
+      // It ties the two connections together.
+      source.frameLeft = frame.length - frame.raw.length;
+      source.sink = target;
+      target.source = source;
+      return true;
+    }
     if (target.queued <= target.profile.highBytes) return true;
     // The upstream connection of others is read on: it is the client's own requests that wait.
     const fed = target.isDownstream ? target : source;
-    if (target.queued > 2 * target.profile.highBytes && target.isDownstream) this.#failIo(target, 'ENOBUFS');
-    else if (!fed.blocked) {
+    if (!fed.blocked) {
       fed.blocked = true;
       target.waiters.push(fed);
       this.#updateReading(fed);
@@ -506,11 +550,19 @@ class NodeEngine implements Engine {
     return true;
   }
 
+  /** May one more frame be queued? What waits is what the peer has not taken, this frame not counted: the receiver of a large one has done nothing wrong. */
+  #hasRoom(target: NodeConnection): boolean {
+    const { highBytes } = target.profile;
+    if (target.queued <= highBytes) return true;
+    this.#flush(target);
+    return target.queued <= (target.isDownstream ? 2 : UPSTREAM_WATERMARKS) * highBytes;
+  }
+
   /** The peer's FIN, once everything before it has been dealt with. */
   #onEof(connection: NodeConnection): void {
     switch (connection.rx) {
       case RX.FRAMES:
-        this.#finishFlushed(connection, connection.input.unread > 0 ? 'truncated' : 'remote');
+        this.#finishFlushed(connection, connection.input.unread > 0 || connection.frameLeft > 0 ? 'truncated' : 'remote');
         return;
       case RX.HEAD:
         this.#finishFlushed(connection, connection.session?.midMessage ? 'truncated' : 'remote');
@@ -544,7 +596,9 @@ class NodeEngine implements Engine {
 
   #updateReading(connection: NodeConnection): void {
     if (connection.finished) return;
-    const full = connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
+    // Frames have a bound of their own, and are taken as soon as they are whole.
+    const full =
+      connection.rx !== RX.FRAMES && connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
     connection.setReading(connection.closing || !(connection.paused || connection.blocked || full));
   }
 
@@ -953,9 +1007,15 @@ class NodeEngine implements Engine {
   write(handle: number, bytes: Uint8Array): boolean {
     const connection = this.#find(handle);
     if (connection === undefined || connection.closing) return false;
+    const hasFrames = connection.frames !== undefined;
+    if (hasFrames && connection.source !== undefined) return false;
+    if (hasFrames && !this.#hasRoom(connection)) {
+      this.#failIo(connection, 'ENOBUFS');
+      return false;
+    }
     connection.put(bytes, true);
     this.#markDirty(connection);
-    if (connection.queued > 2 * connection.profile.highBytes) {
+    if (!hasFrames && connection.queued > 2 * connection.profile.highBytes) {
       this.#failIo(connection, 'ENOBUFS');
       return false;
     }
@@ -1089,13 +1149,19 @@ class NodeEngine implements Engine {
   /** Cuts the ties to the connections it exchanges bytes with; they stay, and whoever decides is told by `onClosed`. */
   #detach(connection: NodeConnection): void {
     const { sink, source } = connection;
+    // A frame whose rest does not come is of no use to the one who has its beginning.
+    const cut = connection.frameLeft > 0 ? sink : undefined;
+    connection.frameLeft = 0;
     if (sink?.source === connection) sink.source = undefined;
     if (source?.sink === connection) {
       source.sink = undefined;
       source.blocked = false;
+      // What is left is thrown away.
+      if (source.frameLeft > 0) this.#enqueue(source);
     }
     connection.sink = undefined;
     connection.source = undefined;
+    if (cut !== undefined) this.#finish(cut, 'truncated', '');
   }
 
   #finish(connection: NodeConnection, reason: CloseReason, errno: string): void {
