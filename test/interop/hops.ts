@@ -74,7 +74,9 @@ const configOf = (codecs: readonly string[], routes: readonly Route[]): object =
                     virtual_hosts: routes.map(({ service = '*', retry }, index) => ({
                       name: `to-${index}`,
                       domains: [service],
-                      routes: [{ match: { prefix: '/' }, route: { cluster: `up-${index}`, ...(retry === undefined ? {} : { retry_policy: retry }) } }],
+                      routes: [
+                        { match: { prefix: '/' }, route: { cluster: `up-${index}`, ...(retry === undefined ? {} : { retry_policy: retry }) } },
+                      ],
                     })),
                   },
                 },
@@ -88,7 +90,10 @@ const configOf = (codecs: readonly string[], routes: readonly Route[]): object =
       name: `up-${index}`,
       type: 'STATIC',
       connect_timeout: '2s',
-      load_assignment: { cluster_name: `up-${index}`, endpoints: [{ lb_endpoints: servers.map((port) => ({ endpoint: { address: socket(port) } })) }] },
+      load_assignment: {
+        cluster_name: `up-${index}`,
+        endpoints: [{ lb_endpoints: servers.map((port) => ({ endpoint: { address: socket(port) } })) }],
+      },
     })),
   },
 });
