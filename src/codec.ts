@@ -20,7 +20,7 @@ export {
 export { crc32 } from './protocol/crc32.js';
 export { Frame } from './protocol/frame.js';
 export { createFrameDecoder, DECODED, type FrameDecode, type FrameLimits } from './protocol/frame-decoder.js';
-export { encodeFrame, type FrameParts } from './protocol/frame-encoder.js';
+export { encodeFrame, type FrameParts, reencodeFrame } from './protocol/frame-encoder.js';
 export {
   bits,
   type ChecksumRule,
@@ -49,6 +49,7 @@ export {
 } from './protocol/frame-layout.js';
 export { FRAME_KIND } from './protocol/frame-table.js';
 export { changedEntries, HeaderEntries, type HeaderEntry } from './protocol/header-entries.js';
+export { type KeyValueDescription, keyValueSection, readPairs, writePairs } from './protocol/key-values.js';
 export { type ByteRule, matchBytes } from './protocol/match-bytes.js';
 export { ProtobufReader, WIRE } from './protocol/protobuf-reader.js';
 export { FrameFiller, type ScriptedNames, scriptedLayout } from './protocol/scripted-frame.js';

@@ -1,5 +1,6 @@
 import { ConfigError } from '../base/errors.js';
 import { crc32 } from './crc32.js';
+import type { Frame } from './frame.js';
 import type { Condition, FrameLayout, PlannedField, PlannedSum, PlannedVariant } from './frame-layout.js';
 
 /** What a frame is made of. Fields that are lengths follow from the sections and need not be named; others that are not named are 0, or the first value allowed. */
@@ -63,6 +64,26 @@ export function encodeFrame(layout: FrameLayout, { variant: name, fields = {}, s
   for (const field of planned.values()) write(bytes, field, placeOf(field, variant, values), values.get(field.slot) ?? BigInt(defaultOf(field)));
   if (hasChecksum) new DataView(bytes.buffer).setUint32(bodyEnd, crc32(bytes, 0, bodyEnd));
   return bytes;
+}
+/**
+ * The whole frame with some fields or sections changed; lengths and checksum follow. Bytes that belong to no field and to no section are 0 then. Throws like `encodeFrame`, and RangeError for a frame that is cut off.
+ */
+export function reencodeFrame(frame: Frame, { fields = {}, sections = {} }: Omit<FrameParts, 'variant'>): Uint8Array {
+  const { layout } = frame;
+  if (frame.isPartial) throw new RangeError('a frame that is cut through cannot be put together anew');
+  const variant = layout.variants.find(({ name }) => name === frame.variant) ?? fail(`no variant ${frame.variant}`);
+  const lengths = new Set(
+    [variant.length, ...variant.sections.map(({ length }) => length)].flatMap((sum) => sum?.terms.map(({ slot }) => slot) ?? []),
+  );
+  const kept = [...plannedFields(layout, variant).values()].filter(({ slot }) => !lengths.has(slot));
+  return encodeFrame(layout, {
+    variant: frame.variant,
+    fields: { ...Object.fromEntries(kept.map(({ name }) => [name, frame.bigField(name)])), ...fields },
+    sections: {
+      ...Object.fromEntries(variant.sections.map(({ index }) => [layout.sectionNames[index], frame.section(layout.sectionNames[index])])),
+      ...sections,
+    },
+  });
 }
 /** The conditions of a variant, as values to start a frame from. */
 export const valuesOf = (condition: Condition): Record<string, number> =>

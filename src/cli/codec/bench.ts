@@ -3,7 +3,7 @@ import { ConfigError } from '../../base/errors.js';
 import { DEFAULT_MAX_FRAME_BYTES, isScripted, layoutOf } from '../../protocol/codec.js';
 import type { Frame } from '../../protocol/frame.js';
 import { DECODED } from '../../protocol/frame-decoder.js';
-import { encodeFrame } from '../../protocol/frame-encoder.js';
+import { reencodeFrame } from '../../protocol/frame-encoder.js';
 import { compileFrameProgram } from '../../protocol/frame-program.js';
 import { FRAME } from '../../protocol/frame-table.js';
 import type { Output } from '../validate.js';
@@ -111,18 +111,7 @@ function withBody({ codec: { framing } }: Subject, frame: Frame, bytes: number):
   const variant = framing.variants.find(({ name }) => name === frame.variant) ?? framing.variants[0];
   const last = variant.sections.at(-1);
   if (last === undefined) return frame.raw;
-  const lengths = new Set(
-    [variant.length, ...variant.sections.map(({ length }) => length)].flatMap((sum) => sum?.terms.map(({ slot }) => slot) ?? []),
-  );
-  const planned = [...framing.prefix, ...variant.steps.flatMap((step) => (step.op === 'field' ? [step.field] : []))];
-  const fields = Object.fromEntries(planned.filter(({ slot }) => !lengths.has(slot)).map(({ name }) => [name, frame.bigField(name)]));
-  const sections = Object.fromEntries(
-    variant.sections.map(({ index }) => [
-      framing.sectionNames[index],
-      index === last.index ? new Uint8Array(bytes) : frame.section(framing.sectionNames[index]),
-    ]),
-  );
-  return encodeFrame(framing, { variant: variant.name, fields, sections });
+  return reencodeFrame(frame, { sections: { [framing.sectionNames[last.index]]: new Uint8Array(bytes) } });
 }
 
 /** Goes through the input once; answers how many frames it found. */
