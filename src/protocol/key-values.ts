@@ -1,5 +1,5 @@
 /** Header maps that a description is enough for: a section of key–value pairs, each text with its length in front. */
-import type { Codec } from './codec.js';
+import type { HeaderMap } from './codec.js';
 import type { Frame } from './frame.js';
 import { reencodeFrame } from './frame-encoder.js';
 import { changedEntries, HeaderEntries, type HeaderEntry } from './header-entries.js';
@@ -15,14 +15,18 @@ export interface KeyValueDescription {
   readonly count?: 1 | 2 | 4;
 }
 
+/** What `keyValueSection` gives to a codec. */
+export interface KeyValueAbilities {
+  headers(frame: Frame): HeaderMap;
+  withHeaders(frame: Frame, changes: ReadonlyMap<string, string | undefined>): Uint8Array;
+}
+
 /**
  * The abilities `headers` and `withHeaders` of a codec whose layout has a section of pairs: spread them into the codec. A pair that is not whole ends
  * the map. Of a key that is there twice the last value counts. A changed frame is put together anew, lengths and checksum included; texts too long for
  * their length fields throw RangeError.
  */
-export function keyValueSection(
-  description: KeyValueDescription,
-): Required<Pick<Codec, 'headers'>> & { withHeaders: (frame: Frame, changes: ReadonlyMap<string, string | undefined>) => Uint8Array } {
+export function keyValueSection(description: KeyValueDescription): KeyValueAbilities {
   const { section } = description;
   return {
     headers: (frame) => new HeaderEntries(() => readPairs(frame.section(section), description)),
