@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { engines } from '../support/engines.js';
 import { eventually } from '../support/peers.js';
+import { DubboClient } from './dubbo-client.js';
 import { Hops } from './hops.js';
 import { JavaPeer, javaMissing, type Said } from './java-peer.js';
+import { together } from './stock.js';
 
 const missing = javaMissing();
 if (missing !== undefined) console.log(`skipped: ${missing}`);
 
+const GREETER = 'sluice.interop.Greeter';
 const BOLT_VERSIONS = ['v1', 'v2', 'v2-crc'];
 /** A retry goes to another host. */
 const PREVIOUS_HOSTS = {
@@ -39,6 +42,25 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
       for (const [hop, port] of hops.ports)
         for (const serialization of SERIALIZATIONS)
           await report(context, `${serialization} through ${hop}`, await client.run(`dubbo-consumer port=${port} serialization=${serialization}`));
+      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
+      await isClean(hops);
+    });
+
+    await context.test(`${engine}: dubbo2.js clients share connections to a Dubbo provider`, async (context) => {
+      const hops = await Hops.open(context, { engine, codecs: ['dubbo'], routes: [{ service: GREETER.toLowerCase(), servers: [dubbo] }] });
+      for (const [hop, port] of hops.ports)
+        await context.test(hop, async (context) => {
+          const clients = Array.from({ length: 3 }, () => new DubboClient(port));
+          context.after(() => {
+            for (const client of clients) client.close();
+          });
+          const services = clients.map((client) => client.service(GREETER));
+          await together(200, async (index) => {
+            const key = `${hop}/${index}/${'ä字'.repeat(index)}`;
+            assert.deepEqual(await services[index % 3].later(key, index % 5), { res: `later ${key}`, err: null });
+          });
+          assert.equal((await services[0].who('', 0)).res, 'first');
+        });
       assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
       await isClean(hops);
     });
