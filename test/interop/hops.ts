@@ -46,6 +46,12 @@ export class Hops {
       ['two proxies', this.twoHops],
     ];
   }
+  /** What both have counted so far, for the message of a failure. */
+  account(): string {
+    const lines = (name: string, proxy: Sluice) =>
+      proxy.stats(/^rpc\.|upstream_(cx|rq)/).flatMap((stat) => ('value' in stat && stat.value !== 0 ? [`${name} ${stat.name} ${stat.value}`] : []));
+    return [...lines('near', this.near), ...lines('far', this.far)].join('\n');
+  }
   /** A counter or gauge, added up over both proxies. */
   total(name: string): number {
     return (this.near.stat(name) ?? 0) + (this.far.stat(name) ?? 0);

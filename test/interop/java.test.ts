@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { engines } from '../support/engines.js';
 import { eventually } from '../support/peers.js';
+import { DubboClient } from './dubbo-client.js';
 import { Hops } from './hops.js';
 import { JavaPeer, javaMissing, type Said } from './java-peer.js';
+import { together } from './stock.js';
 
 const missing = javaMissing();
 if (missing !== undefined) console.log(`skipped: ${missing}`);
 
+const GREETER = 'sluice.interop.Greeter';
 const BOLT_VERSIONS = ['v1', 'v2', 'v2-crc'];
 /** A retry goes to another host. */
 const PREVIOUS_HOSTS = {
@@ -27,7 +30,7 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
       const hops = await Hops.open(context, { engine, codecs: ['bolt'], routes: [{ servers: [bolt] }] });
       for (const [hop, port] of hops.ports)
         for (const version of BOLT_VERSIONS)
-          await report(context, `${version} through ${hop}`, await client.run(`bolt-client port=${port} version=${version}`));
+          await report(context, hops, `${version} through ${hop}`, await client.run(`bolt-client port=${port} version=${version}`));
       assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
       assert.equal(hops.far.stat('cluster.up-0.upstream_cx_total'), 1);
       assert.ok(hops.total('rpc.in.downstream_rq_heartbeat') > 0);
@@ -38,7 +41,31 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
       const hops = await Hops.open(context, { engine, codecs: ['dubbo'], routes: [{ servers: [dubbo] }] });
       for (const [hop, port] of hops.ports)
         for (const serialization of SERIALIZATIONS)
-          await report(context, `${serialization} through ${hop}`, await client.run(`dubbo-consumer port=${port} serialization=${serialization}`));
+          await report(
+            context,
+            hops,
+            `${serialization} through ${hop}`,
+            await client.run(`dubbo-consumer port=${port} serialization=${serialization}`),
+          );
+      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
+      await isClean(hops);
+    });
+
+    await context.test(`${engine}: dubbo2.js clients share connections to a Dubbo provider`, async (context) => {
+      const hops = await Hops.open(context, { engine, codecs: ['dubbo'], routes: [{ service: GREETER.toLowerCase(), servers: [dubbo] }] });
+      for (const [hop, port] of hops.ports)
+        await context.test(hop, async (context) => {
+          const clients = Array.from({ length: 3 }, () => new DubboClient(port));
+          context.after(() => {
+            for (const client of clients) client.close();
+          });
+          const services = clients.map((client) => client.service(GREETER));
+          await together(200, async (index) => {
+            const key = `${hop}/${index}/${'ä字'.repeat(index)}`;
+            assert.deepEqual(await services[index % 3].later(key, index % 5), { res: `later ${key}`, err: null });
+          });
+          assert.equal((await services[0].who('', 0)).res, 'first');
+        });
       assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
       await isClean(hops);
     });
@@ -59,7 +86,7 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
         await new Promise((resolve) => setTimeout(resolve, 500));
         const stopped = await second.run('dubbo-provider-stop');
         const said = await steady;
-        await report(context, `through ${hop}`, said);
+        await report(context, hops, `through ${hop}`, said);
         assert.ok(Number(said.results.get('first')) > 100);
         // What it answered arrived.
         assert.equal(said.results.get('second'), stopped.results.get('answered'));
@@ -74,8 +101,9 @@ async function portFrom(peer: JavaPeer, command: string): Promise<number> {
   return Number(results.get('port'));
 }
 /** Each case of a command as a test of its own. */
-async function report(context: TestContext, title: string, { cases }: Said): Promise<void> {
+async function report(context: TestContext, hops: Hops, title: string, { cases }: Said): Promise<void> {
   assert.ok(cases.length > 0);
+  if (cases.some(({ failure }) => failure !== undefined)) context.diagnostic(hops.account());
   for (const { name, failure } of cases) await context.test(`${title}: ${name}`, () => assert.equal(failure, undefined));
 }
 /** Nothing is left open, and no peer broke its protocol. */

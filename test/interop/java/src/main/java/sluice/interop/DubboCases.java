@@ -205,6 +205,7 @@ final class DubboCases {
 
     private void timeout() {
         Greeter hasty = this.<Greeter>reference(false, 150).get();
+        Greeter patient = consumers.get(0);
         for (int i = 0; i < 3; i++) {
             try {
                 hasty.echo(Echo.of(run + "/late/" + i, 10).delay(500));
@@ -213,11 +214,11 @@ final class DubboCases {
                 Say.check(expected.isTimeout(), expected.toString());
             }
             Echo next = Echo.of(run + "/next/" + i, 30);
-            hasty.echo(next).mustAnswer(next);
+            patient.echo(next).mustAnswer(next);
         }
         for (int i = 0; i < 20; i++) {
             Echo next = Echo.of(run + "/after/" + i, 30).delay(30);
-            hasty.echo(next).mustAnswer(next);
+            patient.echo(next).mustAnswer(next);
         }
     }
 
