@@ -325,23 +325,27 @@ for (const [engineName, create] of engines()) {
       );
     });
 
-    scenario('a connection in the middle of a frame takes nothing else, and the frame waits for a slow receiver', cutThrough, async (relay, connectClient) => {
-      const client = await connectClient();
-      if (!isCut) return;
-      const whole = encodeFrame(framing, { fields: { kind: KIND.REQUEST, id: 7 }, sections: { body: Buffer.alloc(15_000_000) } });
-      client.send(whole.subarray(0, 5000));
-      const up = await relay.upstream.accepts();
-      await up.receivesBytes(5000);
-      assert.equal(relay.engine.write(relay.up, frame(1)), false);
-      up.socket.pause();
-      client.send(Buffer.concat([whole.subarray(5000), frame(8)]));
-      await turn(200);
-      assert.ok((relay.engine.traffic(relay.up)?.queued ?? 0) < 1_000_000);
-      assert.deepEqual(relay.ids, [7n]);
-      up.socket.resume();
-      await up.receivesBytes(whole.length - 5000 + HEAD_BYTES);
-      assert.deepEqual([relay.ids, relay.ended, relay.closed], [[7n, 8n], 1, []]);
-    });
+    scenario(
+      'a connection in the middle of a frame takes nothing else, and the frame waits for a slow receiver',
+      cutThrough,
+      async (relay, connectClient) => {
+        const client = await connectClient();
+        if (!isCut) return;
+        const whole = encodeFrame(framing, { fields: { kind: KIND.REQUEST, id: 7 }, sections: { body: Buffer.alloc(15_000_000) } });
+        client.send(whole.subarray(0, 5000));
+        const up = await relay.upstream.accepts();
+        await up.receivesBytes(5000);
+        assert.equal(relay.engine.write(relay.up, frame(1)), false);
+        up.socket.pause();
+        client.send(Buffer.concat([whole.subarray(5000), frame(8)]));
+        await turn(200);
+        assert.ok((relay.engine.traffic(relay.up)?.queued ?? 0) < 1_000_000);
+        assert.deepEqual(relay.ids, [7n]);
+        up.socket.resume();
+        await up.receivesBytes(whole.length - 5000 + HEAD_BYTES);
+        assert.deepEqual([relay.ids, relay.ended, relay.closed], [[7n, 8n], 1, []]);
+      },
+    );
 
     scenario('frames come while nothing is read for a moment, and none is lost', {}, async (relay, connectClient) => {
       const client = await connectClient();
