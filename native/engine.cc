@@ -1419,6 +1419,7 @@ void Engine::drain(Handle handle) {
 /// Nothing more is read; once the queue is out the connection lingers. A peer that takes nothing for `kFlushMs` is given up.
 void Engine::start_closing(Connection& connection) {
   detach(connection);
+  finish_cut_off();
   connection.closing = true;
   arm(connection, kTimerLinger, kFlushMs);
   mark_dirty(connection);
@@ -1454,7 +1455,15 @@ void Engine::detach(Connection& connection) {
     if (from->frame_left > 0) enqueue(*from);  // what is left is thrown away
   }
   connection.rx_to = connection.tx_from = kNoHandle;
-  if (Connection* to = find(cut); to != nullptr) finish(*to, CloseReason::kTruncated, 0);
+  // After the end of the sender itself, which is the cause.
+  if (cut != kNoHandle) cut_off_.push_back(cut);
+}
+void Engine::finish_cut_off() {
+  while (!cut_off_.empty()) {
+    const Handle handle = cut_off_.back();
+    cut_off_.pop_back();
+    if (Connection* to = find(handle); to != nullptr) finish(*to, CloseReason::kTruncated, 0);
+  }
 }
 
 void Engine::finish(Connection& connection, CloseReason reason, int error) {
@@ -1470,6 +1479,7 @@ void Engine::finish(Connection& connection, CloseReason reason, int error) {
   --open_;
   ended_.push_back(static_cast<uint32_t>(connection.handle) & kIndexMask);
   emit(EventKind::kClosed, connection.handle, static_cast<int32_t>(reason), error);
+  finish_cut_off();
 }
 
 void Engine::fail_io(Connection& connection, int error) {

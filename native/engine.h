@@ -237,6 +237,8 @@ class Engine {
   void start_linger(Connection& connection);
   void finish(Connection& connection, CloseReason reason, int error);
   void detach(Connection& connection);
+  /// Ends those that were in the middle of a frame whose sender was detached.
+  void finish_cut_off();
   void fail_io(Connection& connection, int error);
   void fail_output(Connection& connection, int error);
   void on_timer(Connection& connection);
@@ -268,6 +270,7 @@ class Engine {
   std::vector<Event> delivering_;
   std::vector<Handle> ready_;
   std::vector<Handle> dirty_;
+  std::vector<Handle> cut_off_;
   std::vector<Handle> working_;  ///< the one of the two lists that is being worked through
   std::vector<const char*> fault_names_;
   TimerWheel wheel_;

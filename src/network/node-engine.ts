@@ -1094,7 +1094,8 @@ class NodeEngine implements Engine {
 
   /** Nothing more is read; once the queue is out the connection lingers. A peer that takes nothing for `FLUSH_MS` is given up. */
   #startClosing(connection: NodeConnection, reason: CloseReason): void {
-    this.#detach(connection);
+    const cut = this.#detach(connection);
+    if (cut !== undefined) this.#finish(cut, 'truncated', '');
     connection.closing = true;
     connection.closeReason = reason;
     let seen = connection.queued;
@@ -1147,9 +1148,9 @@ class NodeEngine implements Engine {
   }
 
   /** Cuts the ties to the connections it exchanges bytes with; they stay, and whoever decides is told by `onClosed`. */
-  #detach(connection: NodeConnection): void {
+  /** Unties a connection. Answers the one that has the beginning of a frame whose rest does not come: it is of no use any more, and the caller's to end. */
+  #detach(connection: NodeConnection): NodeConnection | undefined {
     const { sink, source } = connection;
-    // A frame whose rest does not come is of no use to the one who has its beginning.
     const cut = connection.frameLeft > 0 ? sink : undefined;
     connection.frameLeft = 0;
     if (sink?.source === connection) sink.source = undefined;
@@ -1161,12 +1162,12 @@ class NodeEngine implements Engine {
     }
     connection.sink = undefined;
     connection.source = undefined;
-    if (cut !== undefined) this.#finish(cut, 'truncated', '');
+    return cut;
   }
 
   #finish(connection: NodeConnection, reason: CloseReason, errno: string): void {
     if (connection.finished) return;
-    this.#detach(connection);
+    const cut = this.#detach(connection);
     this.#releaseWaiters(connection);
     connection.finished = true;
     connection.clearTimers();
@@ -1178,6 +1179,8 @@ class NodeEngine implements Engine {
     if (!connection.socket.destroyed) connection.socket.destroy();
     this.#open--;
     this.#emit(EVENT.CLOSED, connection, 0, 0, reason, errno);
+    // After the end of the sender itself, which is the cause.
+    if (cut !== undefined) this.#finish(cut, 'truncated', '');
   }
 
   #failIo(connection: NodeConnection, errno: string): void {

@@ -137,6 +137,8 @@ export interface RpcProxyConfig {
   readonly routes: RouteTable;
   readonly idleTimeoutMs: number;
   readonly maxFrameBytes: number | undefined;
+  /** A larger request is sent on before it is whole; 0: never. */
+  readonly cutThroughBytes: number;
   /** How long the first bytes may stay unclear, and what then: a cluster that gets the bytes as they are, or undefined: the connection is closed. */
   readonly detectTimeoutMs: number;
   readonly fallbackCluster: string | undefined;

@@ -12,6 +12,8 @@ export class RpcPeer {
   readonly codec: Codec;
   closed = false;
   ended = false;
+  /** Bytes that came, of whole frames or not. */
+  received = 0;
   #seen = 0;
 
   constructor(codec: Codec, side: 'downstream' | 'upstream', socket: Socket, onFrame: (peer: RpcPeer, frame: Frame) => void = () => {}) {
@@ -28,6 +30,7 @@ export class RpcPeer {
       this.ended = true;
     });
     socket.on('data', (chunk: Buffer) => {
+      this.received += chunk.length;
       input = Buffer.concat([input, chunk]);
       for (let bytes = reader.next(input, 0, input.length); bytes > 0; bytes = reader.next(input, 0, input.length)) {
         const frame = reader.frame.retain();

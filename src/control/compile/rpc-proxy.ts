@@ -27,6 +27,7 @@ export function compileRpcProxy(proxy: Fields<v3.RpcProxy>): RpcProxyConfig | un
     codecs,
     idleTimeoutMs: proxy.get('idleTimeout') ?? 3_600_000,
     maxFrameBytes: proxy.get('maxFrameBytes'),
+    cutThroughBytes: proxy.get('cutThroughBytes') ?? 1_048_576,
     detectTimeoutMs: proxy.get('detectionTimeout') ?? 5000,
     fallbackCluster,
     http: http === undefined ? undefined : compileHttpManager(http),

@@ -1787,6 +1787,7 @@ export interface RpcProxy {
   readonly fallbackForUnknownProtocol?: string;
   readonly accessLog?: readonly AccessLog[];
   readonly http?: HttpConnectionManager;
+  readonly cutThroughBytes?: number;
 }
 
 /** `sluice.extensions.filters.network.rpc_proxy.v1.CodecReference`. */

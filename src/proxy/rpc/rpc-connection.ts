@@ -3,6 +3,7 @@ import type { Codec } from '../../protocol/codec.js';
 import type { Frame } from '../../protocol/frame.js';
 import { KIND_NUMBER } from '../../protocol/frame-layout.js';
 import { FRAME_KIND } from '../../protocol/frame-table.js';
+import type { RpcUpstream } from '../../stream/rpc/rpc-upstream.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Host } from '../cluster/host.js';
 import { type BoundOwner, HostPools } from '../router/host-pools.js';
@@ -34,6 +35,8 @@ export class RpcConnection implements ConnectionHandler, BoundOwner {
   #generation: number;
   #info: ConnectionInfo | undefined = undefined;
   #number = 0;
+  /** Where a request goes that is sent on as it comes. */
+  #cutTo: RpcUpstream | undefined = undefined;
   #isLeaving = false;
   #closed = false;
 
@@ -64,12 +67,17 @@ export class RpcConnection implements ConnectionHandler, BoundOwner {
     return this.#closed;
   }
   get isActive(): boolean {
-    return this.#requests.size > 0;
+    return this.#requests.size > 0 || this.#cutTo !== undefined;
   }
 
   onFrame(_connection: number, frame: Frame): void {
     const manager = this.#manager;
     let { kind } = frame;
+    if (frame.isPartial) {
+      // What is not sent on as it comes, comes again when it is whole.
+      if (kind === FRAME_KIND.REQUEST || kind === FRAME_KIND.ONEWAY) this.#cutThrough(frame, kind === FRAME_KIND.ONEWAY);
+      return;
+    }
     if (kind === FRAME_KIND.EVENT || kind === FRAME_KIND.UNKNOWN) kind = this.#classify(frame);
     switch (kind) {
       case FRAME_KIND.REQUEST:
@@ -92,6 +100,17 @@ export class RpcConnection implements ConnectionHandler, BoundOwner {
       default:
         this.#broken();
     }
+  }
+  /** The request whose callback runs is sent on as it comes. */
+  cutsTo(upstream: RpcUpstream): void {
+    this.#cutTo = upstream;
+  }
+  /** A request that was sent on as it came has been sent to its end. */
+  onEnd(): void {
+    const upstream = this.#cutTo;
+    this.#cutTo = undefined;
+    upstream?.sentWhole();
+    this.#closeIfOver();
   }
   onFault(_connection: number, _fault: FramingFault): void {
     this.#broken();
@@ -117,7 +136,10 @@ export class RpcConnection implements ConnectionHandler, BoundOwner {
   ended(request: RpcRequest): void {
     this.#requests.delete(request);
     if (!this.#isLeaving && this.#home.isDraining && this.#home.closesAfterResponse()) this.drain();
-    else if (this.#isLeaving && this.#requests.size === 0) this.#manager.context.engine.close(this.handle, 'flush');
+    else this.#closeIfOver();
+  }
+  #closeIfOver(): void {
+    if (this.#isLeaving && !this.isActive) this.#manager.context.engine.close(this.handle, 'flush');
   }
   /** The host that requests of a `bound` codec go to, once one was chosen: what the connection has said there may count. */
   boundHost(cluster: Cluster): Host | undefined {
@@ -148,9 +170,20 @@ export class RpcConnection implements ConnectionHandler, BoundOwner {
     const { engine } = this.#manager.context;
     const bytes = this.codec.goAway?.();
     if (bytes !== undefined) engine.write(this.handle, bytes);
-    if (this.#requests.size === 0) engine.close(this.handle, 'flush');
+    this.#closeIfOver();
   }
 
+  #cutThrough(frame: Frame, oneway: boolean): void {
+    if (this.codec.pool !== 'multiplex') return;
+    if (this.#home.generation !== this.#generation) this.#takeNewConfiguration();
+    const manager = this.#manager;
+    const request = manager.takeRequest();
+    if (!request.beginCut(this, frame, oneway)) manager.giveRequest(request);
+    else {
+      manager.stats.rqCutThrough.inc();
+      if (!oneway) this.#requests.add(request);
+    }
+  }
   #classify(frame: Frame): number {
     try {
       return KIND_NUMBER[this.codec.classify?.(frame, 'downstream') ?? 'unknown'];

@@ -70,12 +70,13 @@ export class RpcManager {
   }
   /** How connections of a codec are framed. */
   profileOf(codec: Codec): Profile {
-    const { idleTimeoutMs, maxFrameBytes } = this.config;
+    const { idleTimeoutMs, maxFrameBytes, cutThroughBytes } = this.config;
     return this.context.profiles.get({
       framing: codec,
       side: 'downstream',
       bufferLimitBytes: this.#bufferLimitBytes,
       idleTimeoutMs,
+      cutThroughBytes: codec.pool === 'multiplex' ? cutThroughBytes : 0,
       ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
       wire: { received: this.stats.cxRxBytesTotal, sent: this.stats.cxTxBytesTotal },
     });

@@ -81,26 +81,9 @@ export class RpcRequest implements RpcUser, TimerOwner {
   /** Begins with the frame whose callback runs. */
   begin(connection: RpcConnection, frame: Frame, oneway: boolean): void {
     const manager = this.#manager;
-    const { context, stats } = manager;
-    this.#connection = connection;
-    this.idLow = frame.idLow;
-    this.idHigh = frame.idHigh;
-    this.#oneway = oneway;
-    this.#start = context.now;
-    this.#bytes = frame.length;
-    this.#responseBytes = 0;
-    this.#upstreamBytes = 0;
-    this.#attempts = 0;
-    this.#upstreamStart = -1;
-    this.#details = '';
-    this.#flags = 0;
-    this.#transportFailure = '';
-    this.#phase = PHASE.WAITING;
-    stats.rqTotal.inc();
-    stats.rqActive.inc();
-    if (oneway) stats.rqOneway.inc();
-    else this.#keepHead(frame);
-
+    const { context } = manager;
+    this.#take(connection, frame, oneway);
+    this.#count(frame);
     let timeoutMs: number;
     try {
       timeoutMs = this.#decide(frame);
@@ -118,6 +101,78 @@ export class RpcRequest implements RpcUser, TimerOwner {
     const { mirrors } = this.#action as ForwardAction;
     if (mirrors !== undefined) this.#mirror(mirrors, frame, timeoutMs);
     this.#attempt(this.#kept === undefined ? frame : undefined);
+  }
+  /**
+   * Begins with a frame that is not whole, and sends it on as it comes, on a connection of its own. False: it cannot be, and nothing was done: what is to be
+   * answered here, kept or changed comes again when it is whole.
+   */
+  beginCut(connection: RpcConnection, frame: Frame, oneway: boolean): boolean {
+    const { context } = this.#manager;
+    this.#take(connection, frame, oneway);
+    let timeoutMs = 0;
+    try {
+      timeoutMs = this.#decide(frame);
+    } catch {
+      // It will throw again, and be answered, when the frame is whole.
+      this.#cluster = undefined;
+    }
+    const upstream = this.#sendCut(connection, frame);
+    if (upstream === undefined) {
+      this.#forget();
+      return false;
+    }
+    connection.cutsTo(upstream);
+    this.#count(frame);
+    this.#openAttempt(this.#cluster as Cluster, this.#host as Host);
+    (this.#cluster as Cluster).breakers[(this.#action as ForwardAction).priority].requests.add();
+    this.#upstreamStart = context.now;
+    if (oneway) {
+      this.#endAttempt(true);
+      this.#end(0);
+      return true;
+    }
+    this.#upstream = upstream;
+    this.#phase = PHASE.SENT;
+    if (timeoutMs > 0) this.#routeTimer = context.wheel.start(this.#start + timeoutMs, this, TIMER.ROUTE);
+    return true;
+  }
+  #sendCut(connection: RpcConnection, frame: Frame): RpcUpstream | undefined {
+    const cluster = this.#cluster;
+    const action = this.#action;
+    if (cluster === undefined || action === undefined || this.#retry.on !== 0 || action.mirrors !== undefined) return undefined;
+    if (this.#route?.requestHeaders !== undefined || this.#choice?.requestHeaders !== undefined) return undefined;
+    const host = cluster.breakers[action.priority].requests.hasRoom ? this.#choose(cluster) : undefined;
+    if (host === undefined) return undefined;
+    const pool = poolsOf(this.#manager.context, cluster, host).rpc(connection.codec, action.priority);
+    const upstream = pool.reserve();
+    if (upstream === undefined) return undefined;
+    this.#host = host;
+    if (upstream.forward(this.#oneway ? undefined : this, connection.handle, frame)) return upstream;
+    pool.discard(upstream);
+    return undefined;
+  }
+  #take(connection: RpcConnection, frame: Frame, oneway: boolean): void {
+    this.#connection = connection;
+    this.idLow = frame.idLow;
+    this.idHigh = frame.idHigh;
+    this.#oneway = oneway;
+    this.#start = this.#manager.context.now;
+    this.#bytes = frame.length;
+    this.#responseBytes = 0;
+    this.#upstreamBytes = 0;
+    this.#attempts = 0;
+    this.#upstreamStart = -1;
+    this.#details = '';
+    this.#flags = 0;
+    this.#transportFailure = '';
+    this.#phase = PHASE.WAITING;
+  }
+  #count(frame: Frame): void {
+    const { stats } = this.#manager;
+    stats.rqTotal.inc();
+    stats.rqActive.inc();
+    if (this.#oneway) stats.rqOneway.inc();
+    else this.#keepHead(frame);
   }
   /** Finds route and cluster, and makes the changes of the route: everything that asks the codec. Answers how long the request may take; 0: no bound. */
   #decide(frame: Frame): number {
@@ -158,12 +213,12 @@ export class RpcRequest implements RpcUser, TimerOwner {
       this.#method = view.method;
       if (changesResponse) this.#view ??= view.retain();
     }
-    if (changesRequest) {
+    if (changesRequest && !frame.isPartial) {
       const record = this.#record(0, context.now);
       record.requestHead = view;
       this.#kept = manager.editor.change(codec, 'downstream', frame, [choice.requestHeaders, route.requestHeaders], record);
     }
-    if (this.#retry.on !== 0) this.#kept ??= frame.retain();
+    if (this.#retry.on !== 0 && !frame.isPartial) this.#kept ??= frame.retain();
     this.#cluster = cluster;
     return timeoutMs;
   }
@@ -204,13 +259,7 @@ export class RpcRequest implements RpcUser, TimerOwner {
     const { stats } = cluster;
     const isBound = connection.codec.pool === 'bound';
     const own = isBound ? connection.boundHost(cluster) : undefined;
-    const host =
-      own ??
-      cluster.choose(
-        this.#tried === undefined && cluster.config.discovery !== 'ORIGINAL_DST'
-          ? undefined
-          : { tried: this.#tried, avoidAttempts: this.#retry.hostAttempts, originalDst: connection.info?.originalDst ?? connection.info?.local },
-      );
+    const host = own ?? this.#choose(cluster);
     if (host === undefined) {
       stats.cxNoneHealthy.inc();
       this.#reply(503, 'no_healthy_upstream', RESPONSE_FLAG.UH);
@@ -220,14 +269,7 @@ export class RpcRequest implements RpcUser, TimerOwner {
       this.#overflow();
       return;
     }
-    this.#attemptOpen = true;
-    this.#attempts++;
-    this.#host = host;
-    host.active++;
-    host.stats.rqTotal.inc();
-    host.stats.rqActive.inc();
-    stats.rqTotal.inc();
-    stats.rqActive.inc();
+    this.#openAttempt(cluster, host);
     const pools = poolsOf(context, cluster, host);
     const pool = pools.rpc(connection.codec, action.priority);
     if (isBound) connection.bind(cluster, host, pools);
@@ -242,6 +284,21 @@ export class RpcRequest implements RpcUser, TimerOwner {
       this.#endAttempt(false);
       this.#overflow();
     }
+  }
+  #choose(cluster: Cluster): Host | undefined {
+    if (this.#tried === undefined && cluster.config.discovery !== 'ORIGINAL_DST') return cluster.choose(undefined);
+    const { info } = this.#connection as RpcConnection;
+    return cluster.choose({ tried: this.#tried, avoidAttempts: this.#retry.hostAttempts, originalDst: info?.originalDst ?? info?.local });
+  }
+  #openAttempt({ stats }: Cluster, host: Host): void {
+    this.#attemptOpen = true;
+    this.#attempts++;
+    this.#host = host;
+    host.active++;
+    host.stats.rqTotal.inc();
+    host.stats.rqActive.inc();
+    stats.rqTotal.inc();
+    stats.rqActive.inc();
   }
   onUpstreamReady(upstream: RpcUpstream): void {
     this.#send(upstream, undefined);
@@ -503,6 +560,13 @@ export class RpcRequest implements RpcUser, TimerOwner {
       const record = this.#record(status, now);
       for (const log of manager.config.accessLogs) log.log(record);
     }
+    this.#forget();
+    manager.giveRequest(this);
+    connection.ended(this);
+  }
+  /** Holds nothing of the request any more. */
+  #forget(): void {
+    this.#phase = PHASE.IDLE;
     this.#connection = undefined;
     this.#kept = undefined;
     this.#view = undefined;
@@ -515,8 +579,6 @@ export class RpcRequest implements RpcUser, TimerOwner {
     this.#host = undefined;
     this.#upstream = undefined;
     this.#tried = undefined;
-    manager.giveRequest(this);
-    connection.ended(this);
   }
 
   #keepHead(frame: Frame): void {

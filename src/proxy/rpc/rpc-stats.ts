@@ -20,6 +20,8 @@ export class RpcStats {
   readonly rqTotal: Counter;
   readonly rqActive: Counter;
   readonly rqOneway: Counter;
+  /** Sent on before they were whole. */
+  readonly rqCutThrough: Counter;
   readonly rqHeartbeat: Counter;
   readonly rqCompleted: Counter;
   readonly rqLocalReply: Counter;
@@ -55,6 +57,7 @@ export class RpcStats {
     this.rqTotal = stats.counter(`${prefix}downstream_rq_total`);
     this.rqActive = stats.gauge(`${prefix}downstream_rq_active`);
     this.rqOneway = stats.counter(`${prefix}downstream_rq_oneway`);
+    this.rqCutThrough = stats.counter(`${prefix}downstream_rq_cut_through`);
     this.rqHeartbeat = stats.counter(`${prefix}downstream_rq_heartbeat`);
     this.rqCompleted = stats.counter(`${prefix}downstream_rq_completed`);
     this.rqLocalReply = stats.counter(`${prefix}downstream_rq_local_reply`);

@@ -104,6 +104,26 @@ export class RpcPool {
     }
     return undefined;
   }
+  /**
+   * A connection for a request that is sent as it comes, and that must not hold up others: an unused one, or a new one, which may be connecting still.
+   * Nothing else is sent on it until its `sentWhole`. Undefined: there may be none (circuit breaker).
+   */
+  reserve(): RpcUpstream | undefined {
+    let upstream = this.#ready.find((candidate) => candidate.inFlight === 0 && candidate.mayTake);
+    if (upstream !== undefined) this.#ready.splice(this.#ready.indexOf(upstream), 1);
+    else if (this.owner.mayConnect()) upstream = this.#begin(true);
+    else this.owner.connectionRefused();
+    if (upstream !== undefined) upstream.isReserved = true;
+    return upstream;
+  }
+  /** One that was reserved serves everybody; what is too much of them closes when it is answered. */
+  join(upstream: RpcUpstream): void {
+    if (this.#draining || this.#ready.length >= this.#options.connections) upstream.drain();
+    else {
+      this.#ready.push(upstream);
+      this.freed(upstream);
+    }
+  }
   /** Waits for a connection. False: too many wait (circuit breaker), nothing was done. */
   wait(user: RpcUser, from: number): boolean {
     if (!this.owner.mayWait()) return false;
@@ -150,11 +170,15 @@ export class RpcPool {
 
   onConnected(upstream: RpcUpstream): void {
     if (upstream.state !== UPSTREAM.CONNECTING) return;
-    this.#connecting--;
+    if (!upstream.isOwn) this.#connecting--;
     this.owner.connected(Math.max(0, this.engine.now - upstream.startedAt));
     upstream.state = UPSTREAM.OPEN;
-    if (this.codec.pool !== 'bound') this.#ready.push(upstream);
-    this.freed(upstream);
+    if (upstream.isOwn) {
+      if (!upstream.isReserved) this.join(upstream);
+    } else {
+      if (this.codec.pool !== 'bound') this.#ready.push(upstream);
+      this.freed(upstream);
+    }
     if (this.#draining) upstream.drain();
   }
   /** There may be room on the connection: those who wait get it. */
@@ -177,6 +201,7 @@ export class RpcPool {
   /** Nothing was sent or received for the profile's idle time. */
   idle(upstream: RpcUpstream): void {
     const { heartbeat, idleTimeoutMs } = this.#options;
+    if (upstream.isReserved) return;
     // Heartbeats keep the connection from being quiet, but not from being unused.
     const unusedMs = this.engine.now - upstream.usedAt;
     const isUnused = heartbeat.intervalMs === 0 || idleTimeoutMs <= heartbeat.intervalMs || unusedMs >= idleTimeoutMs;
@@ -190,14 +215,14 @@ export class RpcPool {
     const wasConnecting = upstream.state === UPSTREAM.CONNECTING;
     if (wasConnecting) this.owner.connectFailed(reason);
     const from = this.#fromOf(upstream);
-    for (const user of this.#forget(upstream, reason === 'local')) user.onUpstreamLost(reason, errno, true);
+    for (const user of this.#forget(upstream, reason === 'local')) user.onUpstreamLost(reason, errno, !wasConnecting);
     // Who waits was promised this connection; the next attempt would most likely end the same way.
-    if (wasConnecting) this.#failWaiting(reason, errno, from);
+    if (wasConnecting && !upstream.isOwn) this.#failWaiting(reason, errno, from);
     this.#connectMore();
   }
 
   #forget(upstream: RpcUpstream, local: boolean): RpcUser[] {
-    if (upstream.state === UPSTREAM.CONNECTING) this.#connecting--;
+    if (upstream.state === UPSTREAM.CONNECTING && !upstream.isOwn) this.#connecting--;
     this.#open.delete(upstream);
     const index = this.#ready.indexOf(upstream);
     if (index >= 0) this.#ready.splice(index, 1);
@@ -244,13 +269,17 @@ export class RpcPool {
       this.owner.connectionRefused();
       if (this.#open.size > 0) return false;
     }
-    const upstream = new RpcUpstream(this, this.engine.now);
-    this.#open.add(upstream);
     this.#connecting++;
+    const upstream = this.#begin(false);
     if (this.codec.pool === 'bound') this.#bound.set(from, upstream);
+    return true;
+  }
+  #begin(isOwn: boolean): RpcUpstream {
+    const upstream = new RpcUpstream(this, this.engine.now, isOwn);
+    this.#open.add(upstream);
     this.owner.opened();
     upstream.handle = this.engine.connect(this.#options.connect, upstream);
-    return true;
+    return upstream;
   }
 }
 

@@ -49,6 +49,10 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
   requests = 0;
   /** When a request was last sent or answered. */
   usedAt: number;
+  /** Opened for one request that is sent as it comes; it is none of those that others wait for. */
+  readonly isOwn: boolean;
+  /** A request is being sent on it as it comes: nothing else may be. */
+  isReserved = false;
   readonly #table: PendingTable<Pending> | undefined;
   readonly #queue: RpcUser[] = [];
   #givenUp = 0;
@@ -59,8 +63,9 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
   #asking = false;
   #missed = 0;
 
-  constructor(pool: RpcPool, now: number) {
+  constructor(pool: RpcPool, now: number, isOwn: boolean) {
     this.pool = pool;
+    this.isOwn = isOwn;
     this.startedAt = now;
     this.usedAt = now;
     this.#table = pool.codec.pool === 'multiplex' ? new PendingTable(pool.maxId) : undefined;
@@ -72,7 +77,7 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
     return this.#table.size - this.#givenUp - (this.#timer === 0 ? 0 : 1);
   }
   get mayTake(): boolean {
-    return this.state === UPSTREAM.OPEN && this.inFlight + this.#givenUp < this.pool.maxInFlight;
+    return this.state === UPSTREAM.OPEN && !this.isReserved && this.inFlight + this.#givenUp < this.pool.maxInFlight;
   }
 
   /** Sends the frame whose `onFrame` runs on `from`. `user`: who gets the answer; undefined: nobody (one-way). False: the connection is gone. */
@@ -122,6 +127,12 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
   }
   /** The answer is not wanted any more. Without ids the connection is of no use after it. */
   abandon(user: RpcUser): void {
+    if (this.isReserved) {
+      // The rest of the request need not come.
+      this.#table?.take(user.upstreamId);
+      this.pool.discard(this);
+      return;
+    }
     if (this.#table !== undefined) {
       if (this.#table.take(user.upstreamId) !== undefined && this.pool.maxId < WIDE_ID) this.#keepId(user.upstreamId);
       this.#afterAnswer();
@@ -250,7 +261,14 @@ export class RpcUpstream implements ConnectionHandler, TimerOwner {
     const index = this.#queue.findIndex((user) => user.idLow === frame.idLow && user.idHigh === frame.idHigh);
     return index < 0 ? undefined : this.#queue.splice(index, 1)[0];
   }
+  /** The request that it was reserved for has been sent to its end. */
+  sentWhole(): void {
+    this.isReserved = false;
+    if (this.state === UPSTREAM.OPEN) this.pool.join(this);
+    this.#afterAnswer();
+  }
   #afterAnswer(): void {
+    if (this.isReserved) return;
     if (this.state === UPSTREAM.DRAINING && this.inFlight === 0) this.pool.discard(this, 'flush');
     else if (this.state === UPSTREAM.OPEN) this.pool.freed(this);
   }
