@@ -49,7 +49,7 @@ export {
 } from './protocol/frame-layout.js';
 export { FRAME_KIND } from './protocol/frame-table.js';
 export { changedEntries, HeaderEntries, type HeaderEntry } from './protocol/header-entries.js';
-export { type KeyValueAbilities, type KeyValueDescription, keyValueSection, readPairs, writePairs } from './protocol/key-values.js';
+export { type KeyValueAbilities, type KeyValueDescription, keyValueSection, type PairFormat, readPairs, writePairs } from './protocol/key-values.js';
 export { type ByteRule, matchBytes } from './protocol/match-bytes.js';
 export { ProtobufReader, WIRE } from './protocol/protobuf-reader.js';
 export { FrameFiller, type ScriptedNames, scriptedLayout } from './protocol/scripted-frame.js';

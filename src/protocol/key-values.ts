@@ -4,15 +4,18 @@ import type { Frame } from './frame.js';
 import { reencodeFrame } from './frame-encoder.js';
 import { changedEntries, HeaderEntries, type HeaderEntry } from './header-entries.js';
 
-/** How a section of pairs is written: `length, key, length, value`, again and again; big-endian lengths, texts in UTF-8. */
-export interface KeyValueDescription {
-  /** Name of the section. */
-  readonly section: string;
+/** How pairs are written: `length, key, length, value`, again and again; big-endian lengths, texts in UTF-8. */
+export interface PairFormat {
   /** Bytes of a key's length, and of a value's; default: as of the key. */
   readonly keyLength: 1 | 2 | 4;
   readonly valueLength?: 1 | 2 | 4;
   /** A count of pairs stands in front, in so many bytes; default: the pairs end with the section. */
   readonly count?: 1 | 2 | 4;
+}
+/** A section of pairs. */
+export interface KeyValueDescription extends PairFormat {
+  /** Name of the section. */
+  readonly section: string;
 }
 
 /** What `keyValueSection` gives to a codec. */
@@ -38,10 +41,7 @@ export function keyValueSection(description: KeyValueDescription): KeyValueAbili
 }
 
 /** The pairs of a section, as far as they are whole. */
-export function* readPairs(
-  bytes: Uint8Array,
-  { keyLength, valueLength = keyLength, count }: Omit<KeyValueDescription, 'section'>,
-): Generator<HeaderEntry> {
+export function* readPairs(bytes: Uint8Array, { keyLength, valueLength = keyLength, count }: PairFormat): Iterable<HeaderEntry> {
   let at = count ?? 0;
   if (at > bytes.length) return;
   let left = count === undefined ? Number.POSITIVE_INFINITY : numberAt(bytes, 0, count);
@@ -62,10 +62,7 @@ export function* readPairs(
   }
 }
 /** The bytes of a section with these pairs. Throws RangeError for a text, or a number of pairs, that is too large for its field. */
-export function writePairs(
-  entries: readonly HeaderEntry[],
-  { keyLength, valueLength = keyLength, count }: Omit<KeyValueDescription, 'section'>,
-): Uint8Array {
+export function writePairs(entries: readonly HeaderEntry[], { keyLength, valueLength = keyLength, count }: PairFormat): Uint8Array {
   const parts: Uint8Array[] = count === undefined ? [] : [numberOf(entries.length, count)];
   for (const [key, value] of entries) {
     for (const [text, width] of [
