@@ -1142,12 +1142,13 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
 }
 
 /// May one more frame be queued? What waits is what the peer has not taken, this frame not counted: the receiver of a large one has done nothing wrong.
+/// A client has asked for all that waits for it: two of the largest frames are no reason to give it up.
 /// An upstream connection has many who feed it, each of which may be a batch above the watermark before it is stopped.
 bool Engine::has_room(Connection& connection) {
   const Profile& profile = *connection.profile;
   if (connection.out.size() <= profile.high_water) return true;
   flush(connection);
-  const size_t limit = profile.side == Side::kUpstream ? 16 * profile.high_water + arena_.size() : 2 * profile.high_water;
+  const size_t limit = profile.side == Side::kUpstream ? 16 * profile.high_water + arena_.size() : 2 * (profile.high_water + profile.max_frame);
   return !connection.ended && connection.out.size() <= limit;
 }
 

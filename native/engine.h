@@ -57,6 +57,7 @@ struct Profile {
   double head_ms = 0;
   double linger_ms = 1000;
   uint64_t linger_bytes = 1024 * 1024;
+  size_t max_frame = 0;  ///< of kBytes and kFrames: bytes of the largest frame
   /// Of kFrames.
   std::shared_ptr<const FrameFraming> frames;
   /// Statistics that every byte of its connections is added to; they outlive the engine. Null: not counted.

@@ -418,6 +418,7 @@ napi_value AddProfile(napi_env env, napi_callback_info info) {
   profile.linger_bytes = static_cast<uint64_t>(call.number(12));
   profile.wire_received = call.cell(13);
   profile.wire_sent = call.cell(15);
+  profile.max_frame = static_cast<size_t>(call.number(19));
   if (profile.framing == FramingKind::kFrames) {
     const auto words = call.words(17);
     auto program = FrameProgram::load(words, static_cast<size_t>(std::max(0, call.i32(18))));

@@ -25,7 +25,7 @@
  * A whole frame is there during its callback; what is not sent on by then is thrown away (`Frame.retain` keeps a copy, `write` sends bytes made here).
  * Many frames, of many callers, may be in flight on one connection. Above the watermark of `to` the connection that feeds it is not read; towards a
  * downstream connection its own requests are not read instead, since its upstream connection serves others as well; one that takes nothing, and has twice
- * the watermark waiting before a frame, is closed. An upstream connection with many times its watermark waiting takes no further frame, and lives on.
+ * the watermark and two of its largest frames waiting, is closed. An upstream connection with many times its watermark waiting takes no further frame, and lives on.
  */
 import type { Counter } from '../base/stats.js';
 import type { Codec } from '../protocol/codec.js';

@@ -48,7 +48,8 @@ export interface NodeProfile {
   readonly kind: 'raw' | 'inspect' | 'message' | 'frames';
   readonly framing: Framing | undefined;
   readonly codec: Codec | undefined;
-  readonly maxFrameBytes: number | undefined;
+  /** 0: it has no frames. */
+  readonly maxFrameBytes: number;
   readonly cutThroughBytes: number;
   readonly limits: FramingLimits;
   readonly downstream: boolean;

@@ -16,6 +16,7 @@
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { CodecError, ConfigError } from '../base/errors.js';
+import { DEFAULT_MAX_FRAME_BYTES } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
 import type { BodyFraming } from '../protocol/framing.js';
 import type { Head } from '../protocol/head.js';
@@ -138,7 +139,8 @@ class NodeEngine implements Engine {
       kind: framing === 'raw' || framing === 'inspect' ? framing : 'framing' in framing ? 'frames' : 'message',
       framing: framing === 'raw' || framing === 'inspect' || 'framing' in framing ? undefined : framing,
       codec: framing === 'raw' || framing === 'inspect' || !('framing' in framing) ? undefined : framing,
-      maxFrameBytes: options.maxFrameBytes,
+      maxFrameBytes:
+        typeof framing !== 'string' && 'framing' in framing ? (options.maxFrameBytes ?? framing.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) : 0,
       cutThroughBytes: options.cutThroughBytes ?? 0,
       limits: {
         maxHeadBytes,
@@ -552,10 +554,11 @@ class NodeEngine implements Engine {
 
   /** May one more frame be queued? What waits is what the peer has not taken, this frame not counted: the receiver of a large one has done nothing wrong. */
   #hasRoom(target: NodeConnection): boolean {
-    const { highBytes } = target.profile;
+    const { highBytes, maxFrameBytes } = target.profile;
     if (target.queued <= highBytes) return true;
     this.#flush(target);
-    return target.queued <= (target.isDownstream ? 2 : UPSTREAM_WATERMARKS) * highBytes;
+    // A client has asked for all that waits for it: two of the largest frames are no reason to give it up.
+    return target.queued <= (target.isDownstream ? 2 * (highBytes + maxFrameBytes) : UPSTREAM_WATERMARKS * highBytes);
   }
 
   /** The peer's FIN, once everything before it has been dealt with. */

@@ -187,23 +187,27 @@ for (const [engineName, create] of engines()) {
       },
     );
 
-    scenario('a client that takes no answer is given up; what it costs is bounded', { bufferLimitBytes: 65_536 }, async (relay, connectClient) => {
-      const client = await connectClient();
-      client.send(frame(7));
-      const up = await relay.upstream.accepts();
-      client.socket.pause();
-      for (let i = 0; i < 40 && relay.closed.length === 0; i++) {
-        up.send(Buffer.concat(Array.from({ length: 100 }, () => frame(1007, Buffer.alloc(10_000, 'x'), KIND.RESPONSE))));
-        await turn(10);
-        assert.ok((relay.engine.traffic(relay.down)?.queued ?? 0) < 400_000);
-      }
-      await eventually(() => relay.closed.some(({ side }) => side === 'down'), 'it is closed');
-      assert.equal(
-        relay.closed.some(({ side }) => side === 'up'),
-        false,
-        'the upstream connection serves others',
-      );
-    });
+    scenario(
+      'a client that takes no answer is given up; what it costs is bounded',
+      { bufferLimitBytes: 65_536, maxFrameBytes: 65_536 },
+      async (relay, connectClient) => {
+        const client = await connectClient();
+        client.send(frame(7));
+        const up = await relay.upstream.accepts();
+        client.socket.pause();
+        for (let i = 0; i < 40 && relay.closed.length === 0; i++) {
+          up.send(Buffer.concat(Array.from({ length: 100 }, () => frame(1007, Buffer.alloc(10_000, 'x'), KIND.RESPONSE))));
+          await turn(10);
+          assert.ok((relay.engine.traffic(relay.down)?.queued ?? 0) < 400_000);
+        }
+        await eventually(() => relay.closed.some(({ side }) => side === 'down'), 'it is closed');
+        assert.equal(
+          relay.closed.some(({ side }) => side === 'up'),
+          false,
+          'the upstream connection serves others',
+        );
+      },
+    );
 
     scenario(
       'a FIN in the middle of a frame is a truncation; one right behind a frame is not, and the frame arrives',
