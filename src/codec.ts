@@ -20,7 +20,7 @@ export {
 export { crc32 } from './protocol/crc32.js';
 export { Frame } from './protocol/frame.js';
 export { createFrameDecoder, DECODED, type FrameDecode, type FrameLimits } from './protocol/frame-decoder.js';
-export { encodeFrame, type FrameParts, reencodeFrame } from './protocol/frame-encoder.js';
+export { encodeFrame, type FrameChanges, type FrameParts, reencodeFrame } from './protocol/frame-encoder.js';
 export {
   bits,
   type ChecksumRule,

@@ -4,9 +4,12 @@ import type { Frame } from './frame.js';
 import type { Condition, FrameLayout, PlannedField, PlannedSum, PlannedVariant } from './frame-layout.js';
 
 /** What a frame is made of. Fields that are lengths follow from the sections and need not be named; others that are not named are 0, or the first value allowed. */
-export interface FrameParts {
+export interface FrameParts extends FrameChanges {
   /** Name of the variant; may be left out where there is only one. */
   readonly variant?: string;
+}
+/** Fields and sections by name. */
+export interface FrameChanges {
   readonly fields?: Readonly<Record<string, number | bigint>>;
   readonly sections?: Readonly<Record<string, Uint8Array>>;
 }
@@ -68,7 +71,7 @@ export function encodeFrame(layout: FrameLayout, { variant: name, fields = {}, s
 /**
  * The whole frame with some fields or sections changed; lengths and checksum follow. Bytes that belong to no field and to no section are 0 then. Throws like `encodeFrame`, and RangeError for a frame that is cut off.
  */
-export function reencodeFrame(frame: Frame, { fields = {}, sections = {} }: Omit<FrameParts, 'variant'>): Uint8Array {
+export function reencodeFrame(frame: Frame, { fields = {}, sections = {} }: FrameChanges): Uint8Array {
   const { layout } = frame;
   if (frame.isPartial) throw new RangeError('a frame that is cut through cannot be put together anew');
   const variant = layout.variants.find(({ name }) => name === frame.variant) ?? fail(`no variant ${frame.variant}`);
