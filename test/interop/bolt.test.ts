@@ -182,8 +182,8 @@ for (const [engine] of engines()) {
           await eventually(() => one.oneways.length === seen + 4, 'the one-way requests');
           await clients[1].heartbeat();
         });
-    assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
-    assert.equal(hops.near.stat('cluster.up-1.upstream_cx_total'), 1);
+    assert.equal(hops.shared(hops.near, 'up-0'), 1);
+    assert.equal(hops.shared(hops.near, 'up-1'), 1);
     assert.equal(hops.total('rpc.in.downstream_rq_heartbeat'), 2 * VERSIONS.length);
     assert.equal(hops.total('rpc.in.downstream_rq_active'), 0);
     assert.equal(hops.total('rpc.in.downstream_cx_protocol_error'), 0);

@@ -46,6 +46,11 @@ export class Hops {
       ['two proxies', this.twoHops],
     ];
   }
+  /** Upstream connections that a proxy has opened to share them; a request that is cut through may have had one of its own. */
+  shared(proxy: Sluice, cluster: string): number {
+    const [all, ownAtMost] = [proxy.stat(`cluster.${cluster}.upstream_cx_total`) ?? 0, proxy.stat('rpc.in.downstream_rq_cut_through') ?? 0];
+    return Math.max(1, all - ownAtMost);
+  }
   /** What both have counted so far, for the message of a failure. */
   account(): string {
     const lines = (name: string, proxy: Sluice) =>

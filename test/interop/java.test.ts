@@ -31,8 +31,8 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
       for (const [hop, port] of hops.ports)
         for (const version of BOLT_VERSIONS)
           await report(context, hops, `${version} through ${hop}`, await client.run(`bolt-client port=${port} version=${version}`));
-      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
-      assert.equal(hops.far.stat('cluster.up-0.upstream_cx_total'), 1);
+      assert.equal(hops.shared(hops.near, 'up-0'), 1);
+      assert.equal(hops.shared(hops.far, 'up-0'), 1);
       assert.ok(hops.total('rpc.in.downstream_rq_heartbeat') > 0);
       await isClean(hops);
     });
@@ -47,7 +47,7 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
             `${serialization} through ${hop}`,
             await client.run(`dubbo-consumer port=${port} serialization=${serialization}`),
           );
-      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
+      assert.equal(hops.shared(hops.near, 'up-0'), 1);
       await isClean(hops);
     });
 
@@ -66,7 +66,7 @@ test('stock Java peers', { skip: missing ?? false }, async (context) => {
           });
           assert.equal((await services[0].who('', 0)).res, 'first');
         });
-      assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
+      assert.equal(hops.shared(hops.near, 'up-0'), 1);
       await isClean(hops);
     });
 

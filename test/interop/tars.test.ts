@@ -101,7 +101,7 @@ for (const [engine] of engines())
       });
       await assert.rejects(greet(clients[0], 'missing', 'x', 0), ({ error }: TarsFailure) => error.code === tars.error.SERVER.FUNC_NOT_FOUND);
     }
-    assert.equal(hops.near.stat('cluster.up-0.upstream_cx_total'), 1);
+    assert.equal(hops.shared(hops.near, 'up-0'), 1);
     assert.equal(hops.total('rpc.in.downstream_rq_active'), 0);
     assert.equal(hops.total('rpc.in.downstream_cx_protocol_error'), 0);
   });
