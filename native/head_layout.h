@@ -22,9 +22,15 @@ constexpr int kHeadAuthorityBytes = 11;
 constexpr int kHeadPath = 12;
 constexpr int kHeadPathBytes = 13;
 constexpr int kHeadKnown = 14;
-constexpr int kHeadFields = 54;
+constexpr int kHeadScheme = 54;
+constexpr int kHeadSchemeBytes = 55;
+constexpr int kHeadProtocol = 56;
+constexpr int kHeadProtocolBytes = 57;
+constexpr int kHeadStart = 58;
+constexpr int kHeadFields = 59;
 constexpr int kFieldWords = 4;
 constexpr int kHopByHop = 16777216;
+constexpr int kNeverIndexed = 33554432;
 
 // Bits of kHeadFlags.
 constexpr int kFlagResponse = 1;
@@ -39,6 +45,8 @@ constexpr int kFlagConnect = 256;
 constexpr int kFlagHeadMethod = 512;
 constexpr int kFlagAbsoluteForm = 1024;
 constexpr int kFlagIdempotent = 2048;
+constexpr int kFlagHttp2 = 4096;
+constexpr int kFlagExtendedConnect = 8192;
 
 // Ids of the well-known names: index in kKnownNames + 1.
 constexpr int kKnownHost = 1;

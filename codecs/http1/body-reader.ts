@@ -1,10 +1,11 @@
+import { hexValue, isSpace, isValueByte, matchesName, TOKEN } from '../../src/protocol/chars.js';
 import type { BodyFraming, Input, RequestContext, Step } from '../../src/protocol/framing.js';
 import type { Head } from '../../src/protocol/head.js';
 import { HEAD_FLAG } from '../../src/protocol/head-layout.js';
-import { hexValue, isSpace, isValueByte, matchesName, TOKEN } from './chars.js';
+import { FORBIDDEN_TRAILERS } from '../../src/protocol/http-rules.js';
 import type { FaultCode } from './faults.js';
 import { http1Fault } from './head-parser.js';
-import { BOUNDS, FORBIDDEN_TRAILERS } from './rules.js';
+import { BOUNDS } from './rules.js';
 
 const LF = 0x0a;
 const CR = 0x0d;

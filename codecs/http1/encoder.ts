@@ -1,8 +1,8 @@
+import { isAlpha, isDigit } from '../../src/protocol/chars.js';
 import type { Edits } from '../../src/protocol/edits.js';
 import type { BodyFraming, OutHead, Room } from '../../src/protocol/framing.js';
 import type { Head } from '../../src/protocol/head.js';
 import { EDIT, EDIT_FLAG, FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID, LINE_WORDS } from '../../src/protocol/head-layout.js';
-import { isAlpha, isDigit } from './chars.js';
 import { REASONS } from './rules.js';
 
 const EMPTY = new Uint8Array(0);

@@ -1,11 +1,24 @@
 import { CodecError } from '../../src/base/errors.js';
+import { isAuthority } from '../../src/protocol/authority.js';
+import {
+  isDigit,
+  isLowerText,
+  isOneOf,
+  isSpace,
+  isTargetByte,
+  isText,
+  matchesName,
+  TOKEN,
+  textOf,
+  VALUE,
+} from '../../src/protocol/chars.js';
 import type { FramingLimits } from '../../src/protocol/framing.js';
 import { Head } from '../../src/protocol/head.js';
 import { FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID, KNOWN_NAMES } from '../../src/protocol/head-layout.js';
-import { hexValue, isAlpha, isDigit, isLowerText, isOneOf, isSpace, isTargetByte, isText, matchesName, TOKEN, textOf, VALUE } from './chars.js';
+import { IDEMPOTENT_METHODS } from '../../src/protocol/http-rules.js';
+import { knownIdOf } from '../../src/protocol/known-names.js';
 import type { FaultCode } from './faults.js';
-import { knownIdOf } from './known-names.js';
-import { BOUNDS, IDEMPOTENT_METHODS, PROTECTED_FIELDS } from './rules.js';
+import { BOUNDS, PROTECTED_FIELDS } from './rules.js';
 
 /** The error of a broken message. `offset` counts from its first byte, up to `BOUNDS.maxOffset`. */
 export const http1Fault = (code: FaultCode, offset: number): CodecError => new CodecError('http1', code, Math.min(offset, BOUNDS.maxOffset));
@@ -562,36 +575,4 @@ function trimSpace(text: string): string {
   while (start < end && isSpace(text.charCodeAt(start))) start++;
   while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
-}
-
-/** 1 where a byte may stand in a registered name, but for `%` (RFC 3986 §3.2.2), and but for `,`, which would make a list of it. */
-const HOST: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, byte) =>
-  isAlpha(byte) || isDigit(byte) || "-._~!$&'()*+;=".includes(String.fromCharCode(byte)) ? 1 : 0,
-);
-
-/** `uri-host [ ":" port ]` (RFC 3986 §3.2.2, §3.2.3) without user information and without an empty host. */
-function isAuthority(bytes: Uint8Array, start: number, end: number, needsPort: boolean): boolean {
-  let at = start;
-  if (start < end && bytes[start] === 0x5b) {
-    at++;
-    while (at < end && (hexValue(bytes[at]) >= 0 || bytes[at] === COLON || bytes[at] === 0x2e)) at++;
-    if (at < start + 3 || at === end || bytes[at] !== 0x5d) return false;
-    at++;
-  } else {
-    for (; at < end && bytes[at] !== COLON; at++) {
-      if (HOST[bytes[at]] === 1) continue;
-      if (bytes[at] !== 0x25 || at + 2 >= end || hexValue(bytes[at + 1]) < 0 || hexValue(bytes[at + 2]) < 0) return false;
-      at += 2;
-    }
-    if (at === start) return false;
-  }
-  if (at === end) return !needsPort;
-  if (bytes[at] !== COLON) return false;
-  if (++at === end) return !needsPort;
-  let port = 0;
-  for (; at < end; at++) {
-    if (!isDigit(bytes[at])) return false;
-    port = Math.min(port * 10 + bytes[at] - 0x30, 65536);
-  }
-  return port <= 65535;
 }

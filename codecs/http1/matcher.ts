@@ -1,4 +1,4 @@
-import { TOKEN } from './chars.js';
+import { TOKEN } from '../../src/protocol/chars.js';
 
 const CR = 0x0d;
 const LF = 0x0a;

@@ -30,12 +30,21 @@ export const HEAD = {
   PATH_BYTES: 13,
   /** One word for each well-known name: 1 + index of its first line, 0 where absent. */
   KNOWN: 14,
-  FIELDS: 54,
+  /** HTTP/2: `:scheme` and, of an extended CONNECT (RFC 8441), `:protocol`; length 0 where absent. */
+  SCHEME: 54,
+  SCHEME_BYTES: 55,
+  PROTOCOL: 56,
+  PROTOCOL_BYTES: 57,
+  /** HTTP/2: where the bytes of the head begin; they are `HEAD_BYTES` long. */
+  START: 58,
+  FIELDS: 59,
 } as const;
 
-/** A field: name start, name bytes | known id << 16 | hop-by-hop << 24, value start, value bytes (OWS trimmed). */
+/** A field: name start, name bytes | known id << 16 | hop-by-hop << 24 | never indexed << 25, value start, value bytes (OWS trimmed). */
 export const FIELD_WORDS = 4;
 export const HOP_BY_HOP = 1 << 24;
+/** The field came as a never-indexed literal (RFC 7541 §6.2.3) and must be sent on as one. */
+export const NEVER_INDEXED = 1 << 25;
 
 /** Bits of `HEAD.FLAGS`. */
 export const HEAD_FLAG = {
@@ -56,6 +65,10 @@ export const HEAD_FLAG = {
   ABSOLUTE_FORM: 1024,
   /** A method that RFC 9110 §9.2.2 calls idempotent. */
   IDEMPOTENT: 2048,
+  /** An HTTP/2 message. HTTP_11 and KEEP_ALIVE are set as well: it may be sent on as HTTP/1.1. */
+  HTTP_2: 4096,
+  /** CONNECT with `:protocol` (RFC 8441): what an Upgrade is in HTTP/1. CONNECT is not set. */
+  EXTENDED_CONNECT: 8192,
 } as const;
 
 /** Well-known names, lower case; id = index + 1. At most 40. The order is part of the native contract. */

@@ -50,7 +50,8 @@ export class Head implements HeadView {
   get keepAlive(): boolean {
     return (this.flags & HEAD_FLAG.KEEP_ALIVE) !== 0;
   }
-  get version(): 'HTTP/1.1' | 'HTTP/1.0' {
+  get version(): 'HTTP/2' | 'HTTP/1.1' | 'HTTP/1.0' {
+    if ((this.flags & HEAD_FLAG.HTTP_2) !== 0) return 'HTTP/2';
     return (this.flags & HEAD_FLAG.HTTP_11) !== 0 ? 'HTTP/1.1' : 'HTTP/1.0';
   }
   /** Response status, 100..999; 0 for a request. */
@@ -81,6 +82,14 @@ export class Head implements HeadView {
   get authority(): string | undefined {
     const length = this.ints[this.base + HEAD.AUTHORITY_BYTES];
     return length > 0 ? this.text(this.ints[this.base + HEAD.AUTHORITY], length) : this.known('host');
+  }
+  /** `:scheme` of an HTTP/2 request; empty where there is none. */
+  get scheme(): string {
+    return this.text(this.ints[this.base + HEAD.SCHEME], this.ints[this.base + HEAD.SCHEME_BYTES]);
+  }
+  /** `:protocol` of an extended CONNECT; empty where there is none. */
+  get protocol(): string {
+    return this.text(this.ints[this.base + HEAD.PROTOCOL], this.ints[this.base + HEAD.PROTOCOL_BYTES]);
   }
   /** Number of header lines. */
   get count(): number {
@@ -162,7 +171,8 @@ export class Head implements HeadView {
   /** A copy that outlives the callback. `into`: an older copy that nobody needs any more, whose space is used again where it is large enough. */
   retain(into?: Head): Head {
     const words = HEAD.FIELDS + this.count * FIELD_WORDS;
-    const start = Math.max(0, this.ints[this.base + HEAD.METHOD] - (this.isResponse ? 13 : 0));
+    const isHttp2 = (this.flags & HEAD_FLAG.HTTP_2) !== 0;
+    const start = isHttp2 ? this.ints[this.base + HEAD.START] : Math.max(0, this.ints[this.base + HEAD.METHOD] - (this.isResponse ? 13 : 0));
     const { wireBytes } = this;
     const copy = into ?? new Head(NO_BYTES, NO_WORDS);
     if (copy.ints.length < words) copy.ints = new Int32Array(words);
@@ -175,7 +185,12 @@ export class Head implements HeadView {
     ints[HEAD.TARGET] -= start;
     ints[HEAD.AUTHORITY] -= start;
     ints[HEAD.PATH] -= start;
-    for (let at = HEAD.FIELDS; at < words; at += FIELD_WORDS) {
+    if (isHttp2) {
+      ints[HEAD.SCHEME] -= start;
+      ints[HEAD.PROTOCOL] -= start;
+      ints[HEAD.START] = 0;
+    }
+    for (let at: number = HEAD.FIELDS; at < words; at += FIELD_WORDS) {
       ints[at] -= start;
       ints[at + 2] -= start;
     }

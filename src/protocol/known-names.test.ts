@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KNOWN_NAMES } from '../../src/protocol/head-layout.js';
+import { KNOWN_NAMES } from './head-layout.js';
 import { knownIdOf } from './known-names.js';
-import { bytesOf } from './test-support.js';
 
+const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const idOf = (name: string): number => knownIdOf(bytesOf(`<${name}>`), 1, 1 + name.length);
 
 test('knows every well-known name in any case', () => {

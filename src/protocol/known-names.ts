@@ -1,5 +1,5 @@
-import { KNOWN_NAMES } from '../../src/protocol/head-layout.js';
 import { isLowerText } from './chars.js';
+import { KNOWN_NAMES } from './head-layout.js';
 
 const NAMES: readonly Uint8Array[] = KNOWN_NAMES.map((name) => Buffer.from(name, 'latin1'));
 const BUCKETS = 256;

@@ -1,0 +1,108 @@
+/** Tables of RFC 7541 and of our encoder. `native/generate.mjs` turns this file into a part of `native/http2_rules.h`, so it holds data only. */
+
+/** RFC 7541 Appendix A: names and values at index 1 to 61. */
+export const STATIC_TABLE = [
+  [':authority', ''],
+  [':method', 'GET'],
+  [':method', 'POST'],
+  [':path', '/'],
+  [':path', '/index.html'],
+  [':scheme', 'http'],
+  [':scheme', 'https'],
+  [':status', '200'],
+  [':status', '204'],
+  [':status', '206'],
+  [':status', '304'],
+  [':status', '400'],
+  [':status', '404'],
+  [':status', '500'],
+  ['accept-charset', ''],
+  ['accept-encoding', 'gzip, deflate'],
+  ['accept-language', ''],
+  ['accept-ranges', ''],
+  ['accept', ''],
+  ['access-control-allow-origin', ''],
+  ['age', ''],
+  ['allow', ''],
+  ['authorization', ''],
+  ['cache-control', ''],
+  ['content-disposition', ''],
+  ['content-encoding', ''],
+  ['content-language', ''],
+  ['content-length', ''],
+  ['content-location', ''],
+  ['content-range', ''],
+  ['content-type', ''],
+  ['cookie', ''],
+  ['date', ''],
+  ['etag', ''],
+  ['expect', ''],
+  ['expires', ''],
+  ['from', ''],
+  ['host', ''],
+  ['if-match', ''],
+  ['if-modified-since', ''],
+  ['if-none-match', ''],
+  ['if-range', ''],
+  ['if-unmodified-since', ''],
+  ['last-modified', ''],
+  ['link', ''],
+  ['location', ''],
+  ['max-forwards', ''],
+  ['proxy-authenticate', ''],
+  ['proxy-authorization', ''],
+  ['range', ''],
+  ['referer', ''],
+  ['refresh', ''],
+  ['retry-after', ''],
+  ['server', ''],
+  ['set-cookie', ''],
+  ['strict-transport-security', ''],
+  ['transfer-encoding', ''],
+  ['user-agent', ''],
+  ['vary', ''],
+  ['via', ''],
+  ['www-authenticate', ''],
+] as const;
+
+/** RFC 7541 Appendix B: bits of the code of each byte, and of EOS. The code is canonical: codes of one length are consecutive, in the order of the symbols. */
+export const HUFFMAN_BITS = [
+  13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13,
+  6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+  7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28, 20,
+  22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22, 21, 20, 22, 22, 23,
+  23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23, 26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26,
+  27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27, 20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23,
+  26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
+] as const;
+
+/** Bytes that an entry of a table counts besides its name and value (RFC 7541 §4.1), and a field of a header list (RFC 9113 §6.5.2). */
+export const ENTRY_OVERHEAD = 32;
+
+/** Fields whose values are secrets: sent as never-indexed literals, so that nobody finds them by watching compression (RFC 7541 §7.1.3). */
+export const NEVER_INDEXED_NAMES = ['authorization', 'proxy-authorization'] as const;
+/** A cookie below so many bytes can be guessed: it is not indexed either. */
+export const MIN_INDEXED_COOKIE_BYTES = 20;
+/** Fields whose values seldom come again: in the table they would only push others out. A `:path` of gRPC, which names a method, is indexed all the same. */
+export const NOT_INDEXED_NAMES = [
+  ':path',
+  'age',
+  'content-length',
+  'content-range',
+  'etag',
+  'grpc-message',
+  'grpc-timeout',
+  'if-modified-since',
+  'if-none-match',
+  'last-modified',
+  'location',
+  'set-cookie',
+  'traceparent',
+  'tracestate',
+  'x-b3-spanid',
+  'x-b3-parentspanid',
+  'x-b3-traceid',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-upstream-service-time',
+  'x-request-id',
+] as const;
