@@ -4,11 +4,13 @@
 #include "engine_binding.h"
 
 void RegisterFrames(Napi::Env env, Napi::Object exports);
+void RegisterHpack(Napi::Env env, Napi::Object exports);
 void RegisterHttp1(Napi::Env env, Napi::Object exports);
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sluice::RegisterEngine(env, exports);
   RegisterFrames(env, exports);
+  RegisterHpack(env, exports);
   RegisterHttp1(env, exports);
   return exports;
 }

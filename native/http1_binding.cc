@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "http1.h"
+#include "table_arguments.h"
 
 namespace {
 
@@ -23,30 +24,16 @@ using sluice::http1::OutHead;
 using sluice::http1::Parsed;
 using sluice::http1::RequestContext;
 using sluice::http1::Underscores;
+using sluice::arguments::bytes_of;
+using sluice::arguments::edits_fit;
+using sluice::arguments::ints_of;
+using sluice::arguments::is_head_table;
+using sluice::arguments::is_inside;
+using sluice::arguments::wrong;
 
 namespace layout = sluice::layout;
 
 constexpr std::array<const char*, 4> kFramings = {"none", "length", "chunked", "until-close"};
-
-Napi::Value wrong(Napi::Env env, const char* what) {
-  Napi::TypeError::New(env, what).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-[[nodiscard]] bool is_array_of(const Napi::Value& value, napi_typedarray_type type) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
-}
-
-[[nodiscard]] std::optional<std::span<const uint8_t>> bytes_of(const Napi::Value& value) {
-  if (!is_array_of(value, napi_uint8_array)) return std::nullopt;
-  const auto array = value.As<Napi::Uint8Array>();
-  return std::span<const uint8_t>{array.Data(), array.ElementLength()};
-}
-[[nodiscard]] std::optional<std::span<const int32_t>> ints_of(const Napi::Value& value) {
-  if (!is_array_of(value, napi_int32_array)) return std::nullopt;
-  const auto array = value.As<Napi::Int32Array>();
-  return std::span<const int32_t>{array.Data(), array.ElementLength()};
-}
 
 [[nodiscard]] std::optional<Limits> limits_of(const Napi::Value& value) {
   if (!value.IsObject()) return std::nullopt;
@@ -65,15 +52,7 @@ Napi::Value wrong(Napi::Env env, const char* what) {
   return limits;
 }
 
-/// A head's or an edits' table must hold the lines that it says it has.
-[[nodiscard]] bool is_head_table(std::span<const int32_t> table) {
-  if (table.size() < static_cast<size_t>(layout::kHeadFields)) return false;
-  const int64_t count = table[layout::kHeadCount];
-  return count >= 0 && static_cast<int64_t>(table.size()) >= layout::kHeadFields + count * layout::kFieldWords;
-}
-[[nodiscard]] bool is_inside(int32_t start, int32_t bytes, size_t size) {
-  return bytes <= 0 || (start >= 0 && static_cast<int64_t>(start) + bytes <= static_cast<int64_t>(size));
-}
+/// The lines lie behind one another and in the head, as the writer of HTTP/1 needs it.
 [[nodiscard]] bool fits(std::span<const int32_t> table, std::span<const uint8_t> bytes) {
   for (const int word : {layout::kHeadMethod, layout::kHeadTarget, layout::kHeadAuthority, layout::kHeadPath}) {
     if (!is_inside(table[static_cast<size_t>(word)], table[static_cast<size_t>(word) + 1], bytes.size())) return false;
@@ -87,20 +66,6 @@ Napi::Value wrong(Napi::Env env, const char* what) {
   }
   return total <= table[layout::kHeadHeadBytes] && static_cast<size_t>(table[layout::kHeadHeadBytes]) <= bytes.size();
 }
-[[nodiscard]] bool edits_fit(std::span<const int32_t> edits, std::span<const uint8_t> bytes) {
-  if (edits.size() < static_cast<size_t>(layout::kEditLines)) return false;
-  const int64_t count = edits[layout::kEditCount];
-  if (count < 0 || static_cast<int64_t>(edits.size()) < layout::kEditLines + count * layout::kLineWords) return false;
-  for (const int word : {layout::kEditMethod, layout::kEditTarget, layout::kEditAppend}) {
-    if (!is_inside(edits[static_cast<size_t>(word)], edits[static_cast<size_t>(word) + 1], bytes.size())) return false;
-  }
-  for (int64_t i = 0; i < count; i++) {
-    const auto at = static_cast<size_t>(layout::kEditLines + i * layout::kLineWords);
-    if (!is_inside(edits[at + 1], edits[at + 2], bytes.size())) return false;
-  }
-  return true;
-}
-
 Napi::Object fault_object(Napi::Env env, const Fault& fault) {
   auto object = Napi::Object::New(env);
   object.Set("code", fault.code);

@@ -34,6 +34,39 @@ inline constexpr std::array<bool, 256> kToken = [] {
 }
 [[nodiscard]] constexpr uint8_t to_lower(uint8_t c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c | 0x20) : c; }
 
+/// `uri-host [ ":" port ]` (RFC 3986 §3.2.2, §3.2.3) without user information, without an empty host, and without `,`, which would make a list of it.
+[[nodiscard]] inline bool is_authority(std::string_view authority, bool needs_port) noexcept {
+  size_t at = 0;
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(authority[i]); };
+  if (authority.starts_with('[')) {
+    for (at = 1; at < authority.size() && (hex_value(byte(at)) >= 0 || authority[at] == ':' || authority[at] == '.'); at++) continue;
+    if (at < 3 || at == authority.size() || authority[at] != ']') return false;
+    at++;
+  } else {
+    for (; at < authority.size() && authority[at] != ':'; at++) {
+      const uint8_t c = byte(at);
+      if (c == '%') {
+        if (at + 2 >= authority.size() || hex_value(byte(at + 1)) < 0 || hex_value(byte(at + 2)) < 0) return false;
+        at += 2;
+      } else if (!is_alpha(c) && !is_digit(c) && std::string_view("-._~!$&'()*+;=").find(authority[at]) == std::string_view::npos) {
+        return false;
+      }
+    }
+    if (at == 0) return false;
+  }
+  if (at == authority.size()) return !needs_port;
+  if (authority[at] != ':') return false;
+  const std::string_view port = authority.substr(at + 1);
+  if (port.empty()) return !needs_port;
+  uint32_t number = 0;
+  for (const char c : port) {
+    if (!is_digit(static_cast<uint8_t>(c))) return false;
+    number = number * 10 + static_cast<uint32_t>(c - '0');
+    if (number > 65535) return false;
+  }
+  return true;
+}
+
 /// Compares with lower-case text, whatever the case of `bytes`.
 [[nodiscard]] inline bool equals_lower(const uint8_t* bytes, size_t length, std::string_view lower) noexcept {
   if (length != lower.size()) return false;

@@ -1,0 +1,141 @@
+// The Huffman code of RFC 7541 Appendix B. The twin of codecs/http2/hpack/huffman.ts.
+#include <algorithm>
+
+#include "hpack.h"
+
+namespace sluice::hpack {
+
+using http2::rules::kHuffmanBits;
+
+namespace {
+
+constexpr size_t kEos = 256;
+constexpr int kMaxBits = 30;
+/// Bits looked up at once: one or two symbols.
+constexpr int kLookBits = 12;
+
+struct Code {
+  std::array<uint32_t, kEos + 1> codes{};
+  /// Symbols in the order of their codes, and for each length where its codes begin.
+  std::array<uint16_t, kEos + 1> symbols{};
+  std::array<uint32_t, kMaxBits + 2> first_code{};
+  std::array<uint16_t, kMaxBits + 2> first_symbol{};
+  std::array<uint16_t, kMaxBits + 2> count{};
+};
+/// The code is canonical: codes of one length are consecutive in the order of their symbols, and begin where those of the next shorter length end.
+constexpr Code kCode = [] {
+  Code code;
+  uint32_t next = 0;
+  uint16_t at = 0;
+  for (int bits = 1; bits <= kMaxBits; bits++) {
+    next <<= 1;
+    code.first_code[static_cast<size_t>(bits)] = next;
+    code.first_symbol[static_cast<size_t>(bits)] = at;
+    for (size_t symbol = 0; symbol <= kEos; symbol++) {
+      if (kHuffmanBits[symbol] != bits) continue;
+      code.codes[symbol] = next++;
+      code.symbols[at++] = static_cast<uint16_t>(symbol);
+      code.count[static_cast<size_t>(bits)]++;
+    }
+  }
+  return code;
+}();
+
+struct Look {
+  uint8_t first = 0;
+  uint8_t second = 0;
+  uint8_t first_bits = 0;  ///< 0: the code is longer
+  uint8_t bits = 0;        ///< of both symbols, or of the one
+};
+constexpr std::array<Look, 1 << kLookBits> kLook = [] {
+  std::array<Look, 1 << kLookBits> table{};
+  for (size_t symbol = 0; symbol < kEos; symbol++) {
+    const int bits = kHuffmanBits[symbol];
+    if (bits > kLookBits) continue;
+    const uint32_t from = kCode.codes[symbol] << (kLookBits - bits);
+    for (uint32_t i = 0; i < (1u << (kLookBits - bits)); i++) {
+      table[from + i].first = static_cast<uint8_t>(symbol);
+      table[from + i].first_bits = table[from + i].bits = static_cast<uint8_t>(bits);
+    }
+  }
+  for (uint32_t index = 0; index < table.size(); index++) {
+    Look& look = table[index];
+    if (look.first_bits == 0) continue;
+    const Look& next = table[index << look.first_bits & (table.size() - 1)];
+    if (next.first_bits == 0 || look.first_bits + next.first_bits > kLookBits) continue;
+    look.second = next.first;
+    look.bits = static_cast<uint8_t>(look.first_bits + next.first_bits);
+  }
+  return table;
+}();
+
+}  // namespace
+
+int64_t huffman_decode(std::span<const uint8_t> bytes, uint8_t* out) noexcept {
+  const uint8_t* in = bytes.data();
+  const uint8_t* const end = in + bytes.size();
+  uint8_t* const begin = out;
+  uint64_t waiting = 0;  // left-aligned, zeros behind
+  int count = 0;
+  for (;;) {
+    while (count <= 56 && in != end) {
+      waiting |= static_cast<uint64_t>(*in++) << (56 - count);
+      count += 8;
+    }
+    const Look& look = kLook[waiting >> (64 - kLookBits)];
+    if (look.first_bits != 0) {
+      if (look.bits <= count) {
+        out[0] = look.first;
+        out[1] = look.second;
+        out += look.bits != look.first_bits ? 2 : 1;
+        waiting <<= look.bits;
+        count -= look.bits;
+        continue;
+      }
+      if (look.first_bits <= count) {
+        *out++ = look.first;
+        waiting <<= look.first_bits;
+        count -= look.first_bits;
+        continue;
+      }
+    } else {
+      bool found = false;
+      for (int bits = kLookBits + 1; bits <= std::min(kMaxBits, count); bits++) {
+        const auto index = static_cast<uint32_t>(waiting >> (64 - bits)) - kCode.first_code[static_cast<size_t>(bits)];
+        if (index >= kCode.count[static_cast<size_t>(bits)]) continue;
+        const uint16_t symbol = kCode.symbols[kCode.first_symbol[static_cast<size_t>(bits)] + index];
+        if (symbol == kEos) return -1;
+        *out++ = static_cast<uint8_t>(symbol);
+        waiting <<= bits;
+        count -= bits;
+        found = true;
+        break;
+      }
+      if (found) continue;
+    }
+    // No symbol is whole: what is left is padding, at most 7 bits, all ones.
+    if (count > 7) return -1;
+    if (count > 0 && waiting >> (64 - count) != (uint64_t{1} << count) - 1) return -1;
+    return out - begin;
+  }
+}
+
+size_t huffman_length(std::span<const uint8_t> text) noexcept {
+  size_t bits = 0;
+  for (const uint8_t c : text) bits += kHuffmanBits[c];
+  return (bits + 7) / 8;
+}
+
+uint8_t* huffman_encode(std::span<const uint8_t> text, uint8_t* out) noexcept {
+  uint64_t waiting = 0;
+  int count = 0;
+  for (const uint8_t c : text) {
+    waiting = waiting << kHuffmanBits[c] | kCode.codes[c];
+    count += kHuffmanBits[c];
+    for (; count >= 8; count -= 8) *out++ = static_cast<uint8_t>(waiting >> (count - 8));
+  }
+  if (count > 0) *out++ = static_cast<uint8_t>(waiting << (8 - count) | 0xffu >> count);
+  return out;
+}
+
+}  // namespace sluice::hpack
