@@ -5,6 +5,7 @@
 
 void RegisterFrames(Napi::Env env, Napi::Object exports);
 void RegisterHpack(Napi::Env env, Napi::Object exports);
+void RegisterHttp2(Napi::Env env, Napi::Object exports);
 void RegisterHttp1(Napi::Env env, Napi::Object exports);
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -12,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterFrames(env, exports);
   RegisterHpack(env, exports);
   RegisterHttp1(env, exports);
+  RegisterHttp2(env, exports);
   return exports;
 }
 
