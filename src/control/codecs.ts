@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { ConfigError } from '../base/errors.js';
 import type { Codec } from '../protocol/codec.js';
-import type { Framing } from '../protocol/framing.js';
+import type { Framing, StreamFraming } from '../protocol/framing.js';
 import { importUserModule } from './typescript.js';
 
 /** Where a codec of the user's is: a folder or module, or an npm package; found from the working directory. */
@@ -13,12 +13,14 @@ export type CodecReference = { readonly path: string } | { readonly package: str
 export interface CodecSet {
   /** State machines of messages that the engines have built in, by name: HTTP. */
   readonly framings: ReadonlyMap<string, Framing>;
+  /** The same for those of which a connection carries many messages at once. */
+  readonly streamFramings: ReadonlyMap<string, StreamFraming>;
   /** RPC protocols by name. */
   readonly codecs: ReadonlyMap<string, Codec>;
   /** What references of the configuration lead to (`referenceKey`): a codec, or why there is none. */
   readonly referenced: ReadonlyMap<string, Codec | Error>;
 }
-export const NO_CODECS: CodecSet = { framings: new Map(), codecs: new Map(), referenced: new Map() };
+export const NO_CODECS: CodecSet = { framings: new Map(), streamFramings: new Map(), codecs: new Map(), referenced: new Map() };
 export const referenceKey = (reference: CodecReference): string => JSON.stringify(reference);
 
 /**
@@ -27,13 +29,15 @@ export const referenceKey = (reference: CodecReference): string => JSON.stringif
  */
 export async function loadCodecs(folder: URL, paths: readonly string[] = [], references: readonly CodecReference[] = []): Promise<CodecSet> {
   const framings = new Map<string, Framing>();
+  const streamFramings = new Map<string, StreamFraming>();
   const codecs = new Map<string, Codec>();
   for (const entry of (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (!entry.isDirectory()) continue;
-    const module = (await import(new URL(`${entry.name}/index.js`, folder).href)) as Record<string, Framing | Codec>;
+    const module = (await import(new URL(`${entry.name}/index.js`, folder).href)) as Record<string, Framing | StreamFraming | Codec>;
     const found = module.default ?? module[entry.name];
     if (found === undefined) throw new ConfigError(`codec ${entry.name}: no default export`);
     if ('open' in found) framings.set(found.name, found);
+    else if ('connect' in found) streamFramings.set(found.name, found);
     else codecs.set(found.name, found);
   }
   for (const path of paths) {
@@ -46,7 +50,7 @@ export async function loadCodecs(folder: URL, paths: readonly string[] = [], ref
     if (!referenced.has(key))
       referenced.set(key, await loadCodec(reference).catch((cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)))));
   }
-  return { framings, codecs, referenced };
+  return { framings, streamFramings, codecs, referenced };
 }
 
 /** Loads one codec of the user's: the default export of a module, TypeScript or JavaScript, or of the `index.ts` or `index.js` of a folder. Throws ConfigError. */
