@@ -9,6 +9,10 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { http1 } from '../codecs/http1/index.js';
+import { HpackDecoder } from '../codecs/http2/hpack/decoder.js';
+import { HpackEncoder } from '../codecs/http2/hpack/encoder.js';
+import { Http2Connection, http2Options } from '../codecs/http2/index.js';
+import { BLOCK, EVENT } from '../codecs/http2/spec.js';
 import { loadAddon } from '../src/base/backend.js';
 import { StatsStore } from '../src/base/stats.js';
 import { measureCodec } from '../src/cli/codec/bench.js';
@@ -93,6 +97,78 @@ const FRAME = Buffer.concat([
   Buffer.alloc(44 + 64 + 128, 'x'),
 ]);
 const FRAME_LIMITS = { maxFrameBytes: 1 << 24 };
+
+/** A request as a browser repeats it: the first block fills the tables, the second is what is measured; and one that must be read as literals. */
+const H2_FIELDS = [
+  [':method', 'GET'],
+  [':scheme', 'https'],
+  [':authority', 'shop.example.com'],
+  [':path', '/api/v1/products/42?currency=eur'],
+  ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0'],
+  ['accept', 'application/json, text/plain, */*'],
+  ['accept-language', 'en-US,en;q=0.5'],
+  ['accept-encoding', 'gzip, deflate, br'],
+  ['cookie', 'session=2c8e1f6d4b9a7035'],
+  ['x-request-id', '7a3c6f1e-52a5-4dc4-9a2f-0e5b7f0d9c11'],
+] as const;
+const H2_LIMITS = { maxHeadBytes: 61_440, maxHeaders: 100, maxTargetBytes: 61_440, underscores: 'allow', extendedConnect: false } as const;
+const AS_RECEIVED = { contentLength: -1, scheme: '', upgrade: false } as const;
+function fieldBlock(encoder: HpackEncoder): Buffer {
+  encoder.begin();
+  for (const [name, value] of H2_FIELDS) encoder.field(Buffer.from(name), 0, name.length, Buffer.from(value), 0, value.length);
+  return Buffer.from(encoder.end());
+}
+const [H2_FIRST, H2_AGAIN] = (() => {
+  const encoder = new HpackEncoder();
+  return [fieldBlock(encoder), fieldBlock(encoder)];
+})();
+const h2Frame = (type: number, flags: number, stream: number, payload: Uint8Array): Buffer => {
+  const header = Buffer.alloc(9);
+  header.writeUIntBE(payload.length, 0, 3);
+  header[3] = type;
+  header[4] = flags;
+  header.writeUInt32BE(stream, 5);
+  return Buffer.concat([header, payload]);
+};
+/** 16 frames of DATA of 1,024 bytes. */
+const H2_DATA = Buffer.concat(Array.from({ length: 16 }, () => h2Frame(0, 0, 1, Buffer.alloc(1024, 'x'))));
+const H2_PREFACE = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1'),
+  h2Frame(4, 0, 0, Buffer.alloc(0)),
+  h2Frame(4, 1, 0, Buffer.alloc(0)),
+  h2Frame(1, 4, 1, H2_FIRST),
+]);
+
+/** Reads the same header block again and again. */
+function h2Decoder(again: boolean): () => void {
+  const decoder = new HpackDecoder();
+  decoder.decode(H2_FIRST, 0, H2_FIRST.length, BLOCK.REQUEST, H2_LIMITS);
+  const block = again ? H2_AGAIN : H2_FIRST;
+  return () => {
+    decoder.decode(block, 0, block.length, BLOCK.REQUEST, H2_LIMITS);
+    if (decoder.fault !== undefined) throw new Error(decoder.fault);
+  };
+}
+function h2Encoder(): () => void {
+  const decoder = new HpackDecoder();
+  const head = decoder.decode(H2_FIRST, 0, H2_FIRST.length, BLOCK.REQUEST, H2_LIMITS).retain();
+  const encoder = new HpackEncoder();
+  const edits = new Edits();
+  return () => encoder.head(head, edits, AS_RECEIVED);
+}
+function h2Reader(): () => void {
+  const connection = new Http2Connection('downstream', http2Options());
+  const preface = { bytes: H2_PREFACE, offset: 0, ended: false };
+  while (connection.next(preface, 0).kind !== EVENT.MORE);
+  return () => {
+    const input = { bytes: H2_DATA, offset: 0, ended: false };
+    for (let event = connection.next(input, 0); event.kind !== EVENT.MORE; event = connection.next(input, 0)) {
+      if (event.kind !== EVENT.DATA) throw new Error(`event ${event.kind}`);
+      connection.consume(event.stream, event.bytes.length);
+    }
+    connection.output.take();
+  };
+}
 
 /** One operation, with its implementations; C++'s own is found by name in what native_micro prints. */
 interface Operation {
@@ -214,6 +290,10 @@ function operations(root: string, addon: NativeHttp1 | undefined): Operation[] {
     },
     { name: 'read chunked body', fallback: reader(CHUNKED, 'upstream'), napi: native((to) => to.http1Body(chunkedBody, chunkedTable, GET_CONTEXT)) },
     { name: 'decode a described frame', fallback: frameReader(), napi: nativeFrameReader(addon) },
+    { name: 'HPACK decode literals', fallback: h2Decoder(false) },
+    { name: 'HPACK decode indexed', fallback: h2Decoder(true) },
+    { name: 'HPACK encode request', fallback: h2Encoder() },
+    { name: 'read 16 DATA frames', fallback: h2Reader() },
     { name: 'edit a head', fallback: () => edits.reset().target('/v2/products').replace(1, 'example.org').appendBytes(lines) },
     { name: 'look up a known header', fallback: () => head.known('user-agent') },
     { name: 'look up any header', fallback: () => head.get('accept-language') },
@@ -237,10 +317,20 @@ function nativeCore(root: string, seconds: number): Map<string, number> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-micro-'));
   try {
     const program = Buffer.from(compileFrameProgram(FRAME_LAYOUT).words.buffer).toString('latin1');
-    const files = { request: REQUEST, response: RESPONSE, chunked: CHUNKED, frame: FRAME.toString('latin1'), program };
+    const files = {
+      request: REQUEST,
+      response: RESPONSE,
+      chunked: CHUNKED,
+      frame: FRAME.toString('latin1'),
+      program,
+      h2First: H2_FIRST.toString('latin1'),
+      h2Again: H2_AGAIN.toString('latin1'),
+      h2Preface: H2_PREFACE.toString('latin1'),
+      h2Data: H2_DATA.toString('latin1'),
+    };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, 'latin1');
     const list = spawnSync(process.execPath, [join(root, 'native/sources.mjs'), 'core'], { encoding: 'utf8' });
-    const sources = list.stdout.split('\n').filter((file) => /http1|frame_|crc32/.test(file));
+    const sources = list.stdout.split('\n').filter((file) => /http1|http2|hpack|frame_|crc32/.test(file));
     const executable = join(root, 'build/bench/native_micro');
     mkdirSync(join(root, 'build/bench'), { recursive: true });
     const args = ['-std=c++20', '-O3', '-DNDEBUG', '-fno-exceptions', '-Inative', 'bench/native_micro.cc', ...sources, '-o', executable];

@@ -14,7 +14,9 @@
 
 #include "frame_decoder.h"
 #include "head_layout.h"
+#include "hpack.h"
 #include "http1.h"
+#include "http2_connection.h"
 
 namespace {
 
@@ -67,9 +69,9 @@ void must(bool condition, const char* what) {
 }  // namespace
 
 /// Inputs are files, written by micro.ts, so that both implementations get the same bytes: `request`, `response`, `chunked` (head and body), a frame, and
-/// the byte-code of its layout.
+/// the byte-code of its layout; two field blocks of one connection, and its frames.
 int main(int argc, char** argv) {
-  must(argc == 7, "SECONDS REQUEST RESPONSE CHUNKED FRAME PROGRAM");
+  must(argc == 11, "SECONDS REQUEST RESPONSE CHUNKED FRAME PROGRAM H2_FIRST H2_AGAIN H2_PREFACE H2_DATA");
   const double seconds = std::atof(argv[1]);
   const std::string request = read_all(argv[2]);
   const std::string response = read_all(argv[3]);
@@ -122,5 +124,38 @@ int main(int argc, char** argv) {
   std::printf("decode a described frame\t%.1f\n", nanoseconds(seconds, [&] {
                 must(decoder.decode(bytes_of(frame), table).kind == sluice::Decoded::Kind::kWhole, "the frame is not whole");
               }));
+
+  namespace rules = sluice::http2::rules;
+  const std::string first = read_all(argv[7]);
+  const std::string again = read_all(argv[8]);
+  const sluice::hpack::ListLimits list_limits;
+  sluice::hpack::Decoder fields;
+  const auto decode = [&](const std::string& block) {
+    must(fields.decode(bytes_of(block), rules::kBlockRequest, list_limits) && fields.fault().kind == nullptr, "the field block is broken");
+  };
+  decode(first);
+  std::printf("HPACK decode indexed\t%.1f\n", nanoseconds(seconds, [&] { decode(again); }));
+  std::printf("HPACK decode literals\t%.1f\n", nanoseconds(seconds, [&] { decode(first); }));
+  sluice::hpack::Encoder encoder;
+  std::printf("HPACK encode request\t%.1f\n", nanoseconds(seconds, [&] {
+                out.clear();
+                encoder.head(fields.table(), fields.bytes().data(), {}, nullptr, {}, out);
+              }));
+
+  const std::string preface = read_all(argv[9]);
+  const std::string data = read_all(argv[10]);
+  sluice::http2::Connection connection(true, rules::kOptionDefaults, 0);
+  const auto read = [&](const std::string& input) {
+    size_t at = 0;
+    for (;;) {
+      const sluice::http2::Event& event = connection.next(bytes_of(input), at, 0);
+      if (event.kind == rules::kEventMore) break;
+      must(event.kind != rules::kEventFault, "the frames are broken");
+      if (event.kind == rules::kEventData) connection.consume(event.stream, static_cast<uint32_t>(event.bytes.size()));
+    }
+    connection.output().clear();
+  };
+  read(preface);
+  std::printf("read 16 DATA frames\t%.1f\n", nanoseconds(seconds, [&] { read(data); }));
   return 0;
 }
