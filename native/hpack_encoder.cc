@@ -19,12 +19,20 @@ namespace {
   return bytes <= 0 ? std::string_view{} : std::string_view{reinterpret_cast<const char*>(base) + start, static_cast<size_t>(bytes)};
 }
 
-// FNV-1a. A zero byte, which is in no name, stands between a name and its value.
+// FNV-1a.
 constexpr uint32_t kHashStart = 0x811c9dc5;
 constexpr uint32_t kHashPrime = 0x01000193;
 [[nodiscard]] constexpr uint32_t hash_of(std::string_view text, uint32_t hash) noexcept {
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * kHashPrime;
   return hash;
+}
+/// Hash of a name and a value, from the name's; of a long value only some bytes at either end.
+[[nodiscard]] constexpr uint32_t pair_hash_of(uint32_t name_hash, std::string_view value) noexcept {
+  constexpr size_t kFront = 8;
+  constexpr size_t kBack = 16;
+  const uint32_t hash = (name_hash ^ (value.size() & 0xff)) * kHashPrime;
+  if (value.size() <= kFront + kBack) return hash_of(value, hash);
+  return hash_of(value.substr(value.size() - kBack), hash_of(value.substr(0, kFront), hash));
 }
 [[nodiscard]] constexpr uint32_t bucket_of(uint32_t hash, uint32_t mask) noexcept { return (hash ^ hash >> 15) & mask; }
 
@@ -69,7 +77,7 @@ constexpr std::array<uint8_t, kPairsMask + 1> kPairs = [] {
   for (size_t i = 0; i < kStaticTable.size(); i++) {
     const auto& [name, value] = kStaticTable[i];
     if (value.empty()) continue;
-    uint32_t at = bucket_of(hash_of(value, hash_of(name, kHashStart) * kHashPrime), kPairsMask);
+    uint32_t at = bucket_of(pair_hash_of(hash_of(name, kHashStart), value), kPairsMask);
     while (table[at] != 0) at = (at + 1) & kPairsMask;
     table[at] = static_cast<uint8_t>(i + 1);
   }
@@ -355,7 +363,7 @@ void Encoder::field(std::string_view given, std::string_view value, Policy polic
 
   uint32_t pair_hash = 0;
   if (how != Policy::kNever) {
-    pair_hash = hash_of(value, hash * kHashPrime);
+    pair_hash = pair_hash_of(hash, value);
     const uint32_t index = find_pair(pair_hash, name_index, name, value);
     if (index > 0) {
       std::array<uint8_t, 8> bytes;

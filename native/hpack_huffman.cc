@@ -78,7 +78,16 @@ int64_t huffman_decode(std::span<const uint8_t> bytes, uint8_t* out) noexcept {
   uint64_t waiting = 0;  // left-aligned, zeros behind
   int count = 0;
   for (;;) {
-    while (count <= 56 && in != end) {
+    if (count <= 32 && end - in >= 8) {
+      uint64_t word = 0;
+      for (int i = 0; i < 8; i++) word = word << 8 | in[i];
+      const int whole = (63 - count) / 8;
+      // Bits below the whole bytes are left out: the next load brings them again.
+      waiting |= word >> (64 - 8 * whole) << (64 - 8 * whole) >> count;
+      in += whole;
+      count += 8 * whole;
+    }
+    while (count <= 56 && in != end && end - in < 8) {
       waiting |= static_cast<uint64_t>(*in++) << (56 - count);
       count += 8;
     }
@@ -132,8 +141,16 @@ uint8_t* huffman_encode(std::span<const uint8_t> text, uint8_t* out) noexcept {
   for (const uint8_t c : text) {
     waiting = waiting << kHuffmanBits[c] | kCode.codes[c];
     count += kHuffmanBits[c];
-    for (; count >= 8; count -= 8) *out++ = static_cast<uint8_t>(waiting >> (count - 8));
+    if (count < 32) continue;
+    count -= 32;
+    const auto word = static_cast<uint32_t>(waiting >> count);
+    out[0] = static_cast<uint8_t>(word >> 24);
+    out[1] = static_cast<uint8_t>(word >> 16);
+    out[2] = static_cast<uint8_t>(word >> 8);
+    out[3] = static_cast<uint8_t>(word);
+    out += 4;
   }
+  for (; count >= 8; count -= 8) *out++ = static_cast<uint8_t>(waiting >> (count - 8));
   if (count > 0) *out++ = static_cast<uint8_t>(waiting << (8 - count) | 0xffu >> count);
   return out;
 }

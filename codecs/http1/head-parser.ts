@@ -1,17 +1,6 @@
 import { CodecError } from '../../src/base/errors.js';
 import { isAuthority } from '../../src/protocol/authority.js';
-import {
-  isDigit,
-  isLowerText,
-  isOneOf,
-  isSpace,
-  isTargetByte,
-  isText,
-  matchesName,
-  TOKEN,
-  textOf,
-  VALUE,
-} from '../../src/protocol/chars.js';
+import { isDigit, isLowerText, isOneOf, isSpace, isTargetByte, isText, matchesName, TOKEN, textOf, VALUE } from '../../src/protocol/chars.js';
 import type { FramingLimits } from '../../src/protocol/framing.js';
 import { Head } from '../../src/protocol/head.js';
 import { FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID, KNOWN_NAMES } from '../../src/protocol/head-layout.js';

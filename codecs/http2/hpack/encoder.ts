@@ -32,8 +32,19 @@ const COOKIE_INDEX = STATIC_TABLE.findIndex(([name]) => name === 'cookie') + 1;
 // FNV-1a.
 const HASH_START = 0x811c9dc5 | 0;
 const HASH_PRIME = 0x01000193;
-/** A byte that is in no name: a name and its value are hashed with it between them. */
 const hashOf = (text: string): number => [...ascii(text)].reduce((hash, byte) => Math.imul(hash ^ byte, HASH_PRIME), HASH_START);
+/** Of a long value only so many bytes at either end are hashed: a whole one costs more than the comparison of two that are alike, and a chain is at most the table. */
+const [HASHED_FRONT, HASHED_BACK] = [8, 16];
+/** Hash of a name and a value, from the name's. */
+function pairHashOf(nameHash: number, bytes: Uint8Array, start: number, length: number): number {
+  let hash = Math.imul(nameHash ^ (length & 0xff), HASH_PRIME);
+  const end = start + length;
+  const isLong = length > HASHED_FRONT + HASHED_BACK;
+  const front = isLong ? start + HASHED_FRONT : end;
+  for (let i = start; i < front; i++) hash = Math.imul(hash ^ bytes[i], HASH_PRIME);
+  if (isLong) for (let i = end - HASHED_BACK; i < end; i++) hash = Math.imul(hash ^ bytes[i], HASH_PRIME);
+  return hash;
+}
 const bucketOf = (hash: number, mask: number): number => (hash ^ (hash >>> 15)) & mask;
 
 /** Names of the static table, and others with a policy, by their hash: open addressing. A name's first index counts. */
@@ -65,7 +76,7 @@ function pairTable(): Uint8Array {
   const indexes = new Uint8Array(64);
   STATIC_TABLE.forEach(([name, value], index) => {
     if (value === '') return;
-    let at = bucketOf(hashOf(`${name}\0${value}`), 63);
+    let at = bucketOf(pairHashOf(hashOf(name), ascii(value), 0, value.length), 63);
     while (indexes[at] !== 0) at = (at + 1) & 63;
     indexes[at] = index + 1;
   });
@@ -337,8 +348,7 @@ export class HpackEncoder {
 
     let pairHash = 0;
     if (how !== POLICY.never) {
-      pairHash = Math.imul(hash, HASH_PRIME);
-      for (let i = start; i < start + length; i++) pairHash = Math.imul(pairHash ^ bytes[i], HASH_PRIME);
+      pairHash = pairHashOf(hash, bytes, start, length);
       const index = this.#findPair(pairHash, nameIndex, nameBytes, bytes, start, length);
       if (index > 0) {
         this.#reserve(8);
