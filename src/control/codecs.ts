@@ -14,13 +14,13 @@ export interface CodecSet {
   /** State machines of messages that the engines have built in, by name: HTTP. */
   readonly framings: ReadonlyMap<string, Framing>;
   /** The same for those of which a connection carries many messages at once. */
-  readonly streamFramings: ReadonlyMap<string, StreamFraming>;
+  readonly streamFramings?: ReadonlyMap<string, StreamFraming>;
   /** RPC protocols by name. */
   readonly codecs: ReadonlyMap<string, Codec>;
   /** What references of the configuration lead to (`referenceKey`): a codec, or why there is none. */
   readonly referenced: ReadonlyMap<string, Codec | Error>;
 }
-export const NO_CODECS: CodecSet = { framings: new Map(), streamFramings: new Map(), codecs: new Map(), referenced: new Map() };
+export const NO_CODECS: CodecSet = { framings: new Map(), codecs: new Map(), referenced: new Map() };
 export const referenceKey = (reference: CodecReference): string => JSON.stringify(reference);
 
 /**
