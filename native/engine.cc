@@ -373,7 +373,7 @@ void Engine::wake() {
       }
     }
     working_.clear();
-    if (count < kReadyEvents / 8 && ready_.empty() && events_.empty() && dirty_.empty()) break;
+    if (count == 0 && ready_.empty() && events_.empty() && dirty_.empty()) break;
   }
   awake_ = false;
   if (!ready_.empty() || !events_.empty() || !dirty_.empty()) schedule();
