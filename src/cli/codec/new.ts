@@ -8,13 +8,6 @@ export const TEMPLATES = ['layout', 'scripted'] as const;
 export type Template = (typeof TEMPLATES)[number];
 /** What the templates are called by. */
 const PLACEHOLDER = 'acme';
-/** Names of these are kept for what they mean in TypeScript: the codec's name is a variable of its test. */
-const RESERVED: ReadonlySet<string> = new Set([
-  ...['break', 'case', 'catch', 'class', 'const', 'continue', 'default', 'delete', 'do', 'else', 'enum', 'export', 'extends', 'false', 'finally'],
-  ...['for', 'function', 'if', 'import', 'in', 'new', 'null', 'return', 'super', 'switch', 'this', 'throw', 'true', 'try', 'typeof', 'var', 'void'],
-  ...['while', 'with', 'yield', 'let', 'static', 'await', 'read', 'request', 'test', 'assert', 'framing', 'encode', 'kind', 'name'],
-]);
-
 /**
  * Writes the folder of a new codec from a template; answers the files written. Throws ConfigError for a name that no codec can have, and where the folder is
  * there already.
@@ -26,7 +19,8 @@ export function createCodec(name: string, template: Template, folder: string): s
   const from = join(packageRoot(), 'templates', template);
   mkdirSync(folder, { recursive: true });
   const camel = name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-  const variable = RESERVED.has(camel) ? `${camel}Codec` : camel;
+  // Not the bare name: it may be a word of the language, or of the template.
+  const variable = `${camel}Codec`;
   return readdirSync(from).map((file) => {
     const text = readFileSync(join(from, file), 'utf8');
     // As an identifier it stands before a dot, a comma or `from`; elsewhere it is text.
