@@ -37,9 +37,9 @@ export function readAttachments(reader: HessianReader): AttachmentsMap {
       throw new CodecError('dubbo', 'BAD_HESSIAN', reader.at, `more than ${MAX_ATTACHMENTS} attachments`, 'stream');
     const entryAt = reader.at;
     const isText = reader.isAtString;
-    const isPlainKey = reader.skip();
+    const isPlainKey = reader.skipValue();
     const valueAt = reader.at;
-    const isPlain = reader.skip() && isPlainKey;
+    const isPlain = reader.skipValue() && isPlainKey;
     entries.push({ start: entryAt, isText, valueAt, end: reader.at, isPlain });
   }
   reader.at++;

@@ -62,7 +62,7 @@ function readRequest(bytes: Uint8Array): Body {
   // Dubbox writes a number here: of the arguments, or -1 and then their types.
   const count = reader.int();
   const given = count === undefined || count === -1 ? countParameters(reader.string() ?? '') : count;
-  for (let i = 0; i < given; i++) reader.skip();
+  for (let i = 0; i < given; i++) reader.skipValue();
   return { bytes, heads, attachments: readAttachments(reader) };
 }
 
@@ -74,7 +74,7 @@ function readResponse(bytes: Uint8Array): Body | undefined {
   const reader = new HessianReader(bytes);
   const kind = reader.int();
   if (kind !== WITH.EXCEPTION && kind !== WITH.VALUE && kind !== WITH.NULL) return undefined;
-  if (kind !== WITH.NULL) reader.skip();
+  if (kind !== WITH.NULL) reader.skipValue();
   return { bytes, heads: [], attachments: readAttachments(reader) };
 }
 

@@ -28,13 +28,13 @@ function thrown(run: () => unknown): string {
 }
 const skipOf = (bytes: Uint8Array): number => {
   const reader = new HessianReader(bytes);
-  reader.skip();
+  reader.skipValue();
   return reader.at;
 };
 /** Skips every value of `bytes`, and takes exactly all of them. */
 function skipAll(bytes: Uint8Array, count: number): void {
   const reader = new HessianReader(bytes);
-  for (let i = 0; i < count; i++) reader.skip();
+  for (let i = 0; i < count; i++) reader.skipValue();
   assert.equal(reader.at, bytes.length, toHex(bytes));
 }
 
@@ -69,7 +69,7 @@ for (const [what, text] of [
   test(`skips ${what}, which is plain`, () => {
     const bytes = hex(text);
     const reader = new HessianReader(Buffer.concat([bytes, hex('4e')]));
-    assert.equal(reader.skip(), true);
+    assert.equal(reader.skipValue(), true);
     assert.equal(reader.at, bytes.length);
   });
 }
@@ -93,7 +93,7 @@ for (const [what, text] of [
   test(`skips ${what}, which later values count on`, () => {
     const bytes = hex(text);
     const reader = new HessianReader(Buffer.concat([bytes, hex('4e')]));
-    assert.equal(reader.skip(), false);
+    assert.equal(reader.skipValue(), false);
     assert.equal(reader.at, bytes.length);
   });
 }
@@ -121,7 +121,7 @@ for (const [what, text] of [
 ] as const) {
   test(`rejects ${what}`, () =>
     assert.equal(
-      thrown(() => new HessianReader(hex(text)).skip()),
+      thrown(() => new HessianReader(hex(text)).skipValue()),
       'BAD_HESSIAN stream',
     ));
 }
@@ -145,15 +145,15 @@ test('every byte that begins a value, and no other, is one', () => {
 test('takes values as deep as the limit, and none deeper', () => {
   const nested = (depth: number) => Buffer.concat([Buffer.alloc(depth, 0x79), hex('90')]);
   assert.equal(
-    thrown(() => new HessianReader(nested(HESSIAN_LIMIT.DEPTH - 1)).skip()),
+    thrown(() => new HessianReader(nested(HESSIAN_LIMIT.DEPTH - 1)).skipValue()),
     'none',
   );
   assert.equal(
-    thrown(() => new HessianReader(nested(HESSIAN_LIMIT.DEPTH)).skip()),
+    thrown(() => new HessianReader(nested(HESSIAN_LIMIT.DEPTH)).skipValue()),
     'BAD_HESSIAN stream',
   );
   assert.equal(
-    thrown(() => new HessianReader(Buffer.alloc(8_000_000, 0x48)).skip()),
+    thrown(() => new HessianReader(Buffer.alloc(8_000_000, 0x48)).skipValue()),
     'BAD_HESSIAN stream',
   );
 });
@@ -167,17 +167,17 @@ test('takes as many values as the limit, in all that it reads, and no more', () 
     return bytes;
   };
   assert.equal(
-    thrown(() => new HessianReader(list(HESSIAN_LIMIT.VALUES - 1)).skip()),
+    thrown(() => new HessianReader(list(HESSIAN_LIMIT.VALUES - 1)).skipValue()),
     'none',
   );
   assert.equal(
-    thrown(() => new HessianReader(list(HESSIAN_LIMIT.VALUES)).skip()),
+    thrown(() => new HessianReader(list(HESSIAN_LIMIT.VALUES)).skipValue()),
     'BAD_HESSIAN stream',
   );
   const reader = new HessianReader(Buffer.alloc(HESSIAN_LIMIT.VALUES + 1, 0x4e));
-  for (let i = 0; i < HESSIAN_LIMIT.VALUES; i++) reader.skip();
+  for (let i = 0; i < HESSIAN_LIMIT.VALUES; i++) reader.skipValue();
   assert.equal(
-    thrown(() => reader.skip()),
+    thrown(() => reader.skipValue()),
     'BAD_HESSIAN stream',
   );
 });
@@ -185,11 +185,11 @@ test('takes as many values as the limit, in all that it reads, and no more', () 
 test('takes as many class definitions as the limit, and no more', () => {
   const definitions = (count: number) => Buffer.concat([Buffer.alloc(3 * count, Buffer.from('430090', 'hex')), hex('60')]);
   assert.equal(
-    thrown(() => new HessianReader(definitions(HESSIAN_LIMIT.DEFINITIONS)).skip()),
+    thrown(() => new HessianReader(definitions(HESSIAN_LIMIT.DEFINITIONS)).skipValue()),
     'none',
   );
   assert.equal(
-    thrown(() => new HessianReader(definitions(HESSIAN_LIMIT.DEFINITIONS + 1)).skip()),
+    thrown(() => new HessianReader(definitions(HESSIAN_LIMIT.DEFINITIONS + 1)).skipValue()),
     'BAD_HESSIAN stream',
   );
 });
@@ -312,7 +312,7 @@ test('reads no byte beyond its end, whatever the bytes', () => {
       const outcome = (input: Uint8Array) => {
         const reader = new HessianReader(input, 0, bytes.length);
         try {
-          reader.skip();
+          reader.skipValue();
         } catch (cause) {
           assert.ok(cause instanceof CodecError, String(cause));
           return cause.message;

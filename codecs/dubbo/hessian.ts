@@ -79,7 +79,7 @@ export class HessianReader {
    * Skips a value and all that is in it. True where it is plain: it is no list, map, object or reference, nor holds one. Those have numbers, in order of their appearance, by
    * which later values refer to them.
    */
-  skip(): boolean {
+  skipValue(): boolean {
     if (this.isAtString) {
       // The short way of the most frequent value.
       this.#countValue();
@@ -145,7 +145,7 @@ export class HessianReader {
       return String(tag === TAG.TRUE);
     }
     const start = this.at;
-    this.skip();
+    this.skipValue();
     return numberText(new DataView(this.bytes.buffer, this.bytes.byteOffset + start, this.at - start));
   }
   /** Skips the tag, and the type, of a map; false: what comes next is not a map, and nothing is taken. Pairs follow, then `END`. */
