@@ -351,7 +351,7 @@ const CODEC_FRAMES = 'find a frame of';
 /** Finding the frames of each codec's vectors, and of Bolt with a megabyte of payload each; through N-API once for many frames. */
 async function codecFrames(words: readonly string[], seconds: number, print: (cells: readonly string[]) => void): Promise<void> {
   const folder = new URL('../codecs/', import.meta.url);
-  const cases = [...(await loadCodecs(folder)).codecs.keys()].map((codec): { name: string; codec: string; bodyBytes?: number } => ({
+  const cases = [...(await loadCodecs({ folder, paths: [] })).codecs.keys()].map((codec): { name: string; codec: string; bodyBytes?: number } => ({
     name: `${CODEC_FRAMES} ${codec}`,
     codec,
   }));

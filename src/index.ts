@@ -10,8 +10,7 @@
 import { readFileSync } from 'node:fs';
 import type { LogLevel } from './base/log.js';
 import type { DrainRequest } from './control/admin/backend.js';
-import { loadCodecs } from './control/codecs.js';
-import { type CheckedConfiguration, type ConfigSource, checkConfiguration as check, referencesOf } from './control/configuration.js';
+import { type CheckedConfiguration, type ConfigSource, checkConfiguration as check } from './control/configuration.js';
 import { type BoundListeners, type Server, type ServerOptions, startServer } from './control/server.js';
 import type { Stat } from './control/stats/stats-view.js';
 import type { Address } from './network/engine.js';
@@ -100,9 +99,8 @@ export async function start(options: StartOptions): Promise<Sluice> {
 
 /** Checks a configuration without starting anything: what could be run, or every problem with its place. Throws nothing for whatever text. */
 export async function checkConfiguration(source: ConfigSource, options: CheckOptions = {}): Promise<CheckedConfiguration> {
-  const { codecPaths, ...rest } = options;
-  const codecs = await loadCodecs(BUILT_IN_CODECS, codecPaths, referencesOf(source));
-  return check(source, { ...rest, codecs });
+  const { codecPaths = [], ...rest } = options;
+  return check(source, { ...rest, codecs: { folder: BUILT_IN_CODECS, paths: codecPaths } });
 }
 /** See `checkConfiguration`. */
 export interface CheckOptions {

@@ -6,7 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { selectBackend } from './base/backend.js';
 import { CallbackSink, FileSink, LogHub } from './base/log.js';
 import { type StatDefinition, StatsStore } from './base/stats.js';
-import { codecReferences, loadCodecs } from './control/codecs.js';
+import { codecsFor, loadFraming } from './control/codecs.js';
 import { compileConfig } from './control/compile/index.js';
 import type { Bootstrap } from './control/config/types.js';
 import type { ApplyAnswer, FromWorker, ToWorker, WorkerConfig, WorkerData } from './control/worker-protocol.js';
@@ -66,7 +66,8 @@ const logFiles = new LogFiles({
   flushIntervalMs: data.accessLog.flushIntervalMs,
   flushBytes: data.accessLog.flushMinBytes,
 });
-const builtIn = await loadCodecs(new URL(data.codecs), data.codecPaths);
+const codecPlaces = { folder: new URL(data.codecs), paths: data.codecPaths };
+const httpFraming = await loadFraming(codecPlaces.folder, 'http1');
 const listenerConnections = new Map<string, SharedArrayBuffer>();
 const countIn = (memory: SharedArrayBuffer): ConnectionCount => new ConnectionCount(new Int32Array(memory), data.index);
 const connectionCounts: ConnectionCounts = {
@@ -85,7 +86,7 @@ const proxy = createProxy({
   engine,
   stats,
   log,
-  framings: builtIn.framings,
+  httpFraming,
   createFileLog: logFiles.create,
   connectionCounts,
   breakerUses,
@@ -97,8 +98,7 @@ const proxy = createProxy({
 
 /** The bootstrap compiled here, with the addresses that only the main thread knows. */
 async function compile({ bootstrap, bound }: WorkerConfig): Promise<RuntimeConfig> {
-  const references = codecReferences(bootstrap);
-  const codecs = references.length === 0 ? builtIn : await loadCodecs(new URL(data.codecs), data.codecPaths, references);
+  const codecs = await codecsFor(bootstrap, codecPlaces);
   const { config, problems } = compileConfig(bootstrap as Bootstrap, { createFileLog: logFiles.create, codecs });
   if (config === undefined || problems.length > 0) {
     throw new Error(`the main thread accepted a configuration that this worker does not: ${problems.map(({ message }) => message).join('; ')}`);

@@ -4,7 +4,7 @@ import { type Server, type ServerOptions, startServer } from '../control/server.
 import { type Arguments, FLAGS, parseArguments, VALIDATE_FLAGS } from './arguments.js';
 import { codecCommand } from './codec/command.js';
 import { helpText } from './help.js';
-import { type CodecPlaces, type Output, readSource, validate } from './validate.js';
+import { type Output, readSource, validate } from './validate.js';
 
 /** What the composition root knows and the command does not. */
 export interface Program extends Pick<ServerOptions, 'version' | 'workerEntry' | 'codecs'>, Output {}
@@ -61,7 +61,7 @@ async function runValidate(args: Arguments, program: Program): Promise<number> {
 
 const codecPathsOf = ({ values }: Arguments): string[] =>
   ((values.get('codec') as string | undefined) ?? '').split(',').filter((path) => path !== '');
-const placesOf = (args: Arguments, { codecs }: Program): CodecPlaces => ({ codecFolder: codecs, codecPaths: codecPathsOf(args) });
+const placesOf = (args: Arguments, { codecs }: Program) => ({ codecs: { folder: codecs, paths: codecPathsOf(args) } });
 const allowsUnknown = ({ values }: Arguments): boolean => values.has('allow-unknown-static-fields') || values.has('allow-unknown-fields');
 
 async function run(args: Arguments, program: Program, named: boolean): Promise<number> {

@@ -1,13 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { loadCodecs } from '../control/codecs.js';
 import { formatProblems, type Problem } from '../control/config/index.js';
-import {
-  type CheckedConfiguration,
-  type ConfigSource,
-  type ConfigurationOptions,
-  checkConfiguration,
-  referencesOf,
-} from '../control/configuration.js';
+import { type CheckedConfiguration, type ConfigSource, type ConfigurationOptions, checkConfiguration } from '../control/configuration.js';
 
 /** Where the command writes. */
 export interface Output {
@@ -28,27 +21,17 @@ export function readSource(path: string | undefined, overlay: string | undefined
   }
 }
 
-/** Where the protocols are. */
-export interface CodecPlaces {
-  /** Of the built-in codecs. */
-  readonly codecFolder: URL;
-  /** `--codec`. */
-  readonly codecPaths: readonly string[];
-}
-
 /** Checks a configuration and prints `configuration 'path' OK` or every problem. Answers the exit status. */
 export async function validate(
   path: string | undefined,
   overlay: string | undefined,
   format: 'text' | 'json',
-  options: ConfigurationOptions & CodecPlaces,
+  options: ConfigurationOptions,
   { out, err }: Output,
 ): Promise<0 | 1> {
   let checked: Pick<CheckedConfiguration, 'problems' | 'warnings'>;
   try {
-    const source = readSource(path, overlay);
-    const codecs = await loadCodecs(options.codecFolder, options.codecPaths, referencesOf(source));
-    checked = checkConfiguration(source, { ...options, codecs });
+    checked = await checkConfiguration(readSource(path, overlay), options);
   } catch (cause) {
     const problem: Problem = { file: path ?? '', line: 1, column: 1, path: '', code: 'UNREADABLE', message: (cause as Error).message };
     checked = { problems: [problem], warnings: [] };

@@ -3,42 +3,50 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { ConfigError } from '../base/errors.js';
 import type { Codec } from '../protocol/codec.js';
-import type { Framing, StreamFraming } from '../protocol/framing.js';
+import type { Framing } from '../protocol/framing.js';
 import { importUserModule } from './typescript.js';
 
 /** Where a codec of the user's is: a folder or module, or an npm package; found from the working directory. */
 export type CodecReference = { readonly path: string } | { readonly package: string };
 
-/** Every protocol that is there. */
+/** The RPC protocols that a configuration may name. */
 export interface CodecSet {
-  /** State machines of messages that the engines have built in, by name: HTTP. */
-  readonly framings: ReadonlyMap<string, Framing>;
-  /** The same for those of which a connection carries many messages at once. */
-  readonly streamFramings?: ReadonlyMap<string, StreamFraming>;
-  /** RPC protocols by name. */
   readonly codecs: ReadonlyMap<string, Codec>;
   /** What references of the configuration lead to (`referenceKey`): a codec, or why there is none. */
   readonly referenced: ReadonlyMap<string, Codec | Error>;
 }
-export const NO_CODECS: CodecSet = { framings: new Map(), codecs: new Map(), referenced: new Map() };
+/** Where codecs are found. */
+export interface CodecPlaces {
+  /** Of the built-in ones, a folder each. */
+  readonly folder: URL;
+  /** Folders or modules of further ones (`--codec`). */
+  readonly paths: readonly string[];
+}
+export const NO_CODECS: CodecSet = { codecs: new Map(), referenced: new Map() };
 export const referenceKey = (reference: CodecReference): string => JSON.stringify(reference);
 
+/** The state machine of messages that the built-in folder `name` exports under that name. */
+export async function loadFraming(folder: URL, name: string): Promise<Framing> {
+  const module = (await import(new URL(`${name}/index.js`, folder).href)) as Record<string, Framing | undefined>;
+  return module[name] ?? fail(`codec ${name} exports no framing of that name`);
+}
+
+/** What a configuration needs, for which nothing is loaded where it has no RPC listener. Throws ConfigError for a broken one of the user's paths. */
+export async function codecsFor(configuration: unknown, places: CodecPlaces): Promise<CodecSet> {
+  const { hasRpc, references } = needsOf(configuration);
+  return hasRpc || places.paths.length > 0 ? loadCodecs(places, references) : NO_CODECS;
+}
+
 /**
- * Loads the built-in codecs (each folder of `folder` exports its codec, or its framing, as default or under its own name), then the user's: those of
- * `paths` take their place among the named ones, `references` are found by what the configuration calls them. Throws ConfigError for a broken one of `paths`.
+ * Loads all codecs: the built-in ones (the default export of a folder, where it is a codec), then the user's: those of `paths` take their place among the
+ * named ones, `references` are found by what the configuration calls them. Throws ConfigError for a broken one of `paths`.
  */
-export async function loadCodecs(folder: URL, paths: readonly string[] = [], references: readonly CodecReference[] = []): Promise<CodecSet> {
-  const framings = new Map<string, Framing>();
-  const streamFramings = new Map<string, StreamFraming>();
+export async function loadCodecs({ folder, paths }: CodecPlaces, references: readonly CodecReference[] = []): Promise<CodecSet> {
   const codecs = new Map<string, Codec>();
   for (const entry of (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (!entry.isDirectory()) continue;
-    const module = (await import(new URL(`${entry.name}/index.js`, folder).href)) as Record<string, Framing | StreamFraming | Codec>;
-    const found = module.default ?? module[entry.name];
-    if (found === undefined) throw new ConfigError(`codec ${entry.name}: no default export`);
-    if ('open' in found) framings.set(found.name, found);
-    else if ('connect' in found) streamFramings.set(found.name, found);
-    else codecs.set(found.name, found);
+    const { default: codec } = (await import(new URL(`${entry.name}/index.js`, folder).href)) as { default?: Codec };
+    if (codec !== undefined && 'framing' in codec) codecs.set(codec.name, codec);
   }
   for (const path of paths) {
     const codec = await loadCodec({ path });
@@ -50,7 +58,7 @@ export async function loadCodecs(folder: URL, paths: readonly string[] = [], ref
     if (!referenced.has(key))
       referenced.set(key, await loadCodec(reference).catch((cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)))));
   }
-  return { framings, streamFramings, codecs, referenced };
+  return { codecs, referenced };
 }
 
 /** Loads one codec of the user's: the default export of a module, TypeScript or JavaScript, or of the `index.ts` or `index.js` of a folder. Throws ConfigError. */
@@ -82,22 +90,28 @@ async function moduleOf(path: string): Promise<string> {
   return join(path, index);
 }
 
-/** Codecs that a configuration names by path or package, wherever they stand in it. */
-export function codecReferences(configuration: unknown): CodecReference[] {
-  const found: CodecReference[] = [];
+/** Whether a configuration has RPC listeners, and the codecs that it names by path or package, wherever they stand in it. */
+function needsOf(configuration: unknown): { hasRpc: boolean; references: CodecReference[] } {
+  const needs = { hasRpc: false, references: [] as CodecReference[] };
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) value.forEach(visit);
     else if (typeof value === 'object' && value !== null) {
       const message = value as Record<string, unknown>;
-      if (typeof message['@type'] === 'string' && message['@type'].endsWith('.RpcProxy') && Array.isArray(message.downstreamProtocols)) {
-        for (const { path, package: name } of message.downstreamProtocols as { path?: string; package?: string }[]) {
-          if (path !== undefined) found.push({ path });
-          else if (name !== undefined) found.push({ package: name });
+      if (typeof message['@type'] === 'string' && message['@type'].endsWith('.RpcProxy')) {
+        needs.hasRpc = true;
+        // A bootstrap with mistakes may have anything here.
+        const named = Array.isArray(message.downstreamProtocols) ? message.downstreamProtocols : [];
+        for (const { path, package: name } of named as { path?: string; package?: string }[]) {
+          if (path !== undefined) needs.references.push({ path });
+          else if (name !== undefined) needs.references.push({ package: name });
         }
       }
       Object.values(message).forEach(visit);
     }
   };
   visit(configuration);
-  return found;
+  return needs;
 }
+const fail = (detail: string): never => {
+  throw new ConfigError(detail);
+};

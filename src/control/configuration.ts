@@ -1,7 +1,7 @@
 /** From text to a checked configuration: loaded, compiled for a test, with every problem that was found on the way. Opens no socket and no file. */
 import { ConfigError } from '../base/errors.js';
 import type { RuntimeConfig } from '../proxy/runtime.js';
-import { type CodecReference, type CodecSet, codecReferences } from './codecs.js';
+import { type CodecPlaces, type CodecSet, codecsFor, NO_CODECS } from './codecs.js';
 import type { CompileProblem } from './compile/context.js';
 import { compileConfig, type ServerConfig } from './compile/index.js';
 import { formatProblems, loadBootstrap, type Problem, type SourceMap } from './config/index.js';
@@ -22,7 +22,7 @@ export interface ConfigurationOptions {
   /** `--service-node`, `--service-cluster`, `--service-zone`: over the file's `node`. */
   readonly node?: { readonly id?: string; readonly cluster?: string; readonly zone?: string };
   /** Protocols that the configuration may name. Default: none. */
-  readonly codecs?: CodecSet;
+  readonly codecs?: CodecPlaces;
   /** `--log-format` is given: the configuration must not say another one. */
   readonly hasLogFormat?: boolean;
 }
@@ -45,17 +45,12 @@ export class InvalidConfiguration extends ConfigError {
   }
 }
 
-/** The codecs that a configuration names by path or package, so that they can be loaded before it is checked. Throws nothing for whatever text. */
-export function referencesOf({ text, file, format, overlay }: ConfigSource): CodecReference[] {
-  const loaded = loadBootstrap(text, { file, format, overlay });
-  return codecReferences(loaded.bootstrap ?? loaded.partial);
-}
-
-/** Loads and compiles. Throws nothing for whatever text. */
-export function checkConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): CheckedConfiguration {
+/** Loads and compiles. Throws nothing for whatever text; ConfigError for a path of `codecs` where there is none. */
+export async function checkConfiguration(source: ConfigSource, options: ConfigurationOptions = {}): Promise<CheckedConfiguration> {
   const { text, file, format, overlay } = source;
-  const { node, allowUnknownFields, hasLogFormat, codecs } = options;
+  const { node, allowUnknownFields, hasLogFormat } = options;
   const loaded = loadBootstrap(text, { file, format, overlay, allowUnknownFields });
+  const codecs = options.codecs === undefined ? NO_CODECS : await codecsFor(loaded.bootstrap ?? loaded.partial, options.codecs);
   const { warnings } = loaded;
   if (loaded.bootstrap === undefined) {
     // What was understood may have further mistakes: better all at once than one after the other.
@@ -83,7 +78,7 @@ function logFormatTwice(bootstrap: Bootstrap, source: SourceMap): Problem[] {
 const place = ({ path, message, code, suggestion }: CompileProblem, source: SourceMap): Problem => source.report(path, message, code, suggestion);
 
 /** Problems that the compiler finds in a bootstrap that the loader has refused. It may stumble over what the loader has said already. */
-function compileProblems(partial: Bootstrap, source: SourceMap, codecs: CodecSet | undefined): Problem[] {
+function compileProblems(partial: Bootstrap, source: SourceMap, codecs: CodecSet): Problem[] {
   try {
     return compileConfig(partial, { codecs }).problems.map((problem) => place(problem, source));
   } catch {
@@ -98,11 +93,11 @@ function isEcho(problem: Problem, known: Problem): boolean {
 }
 
 /** As `checkConfiguration`, but throws InvalidConfiguration where there are problems. */
-export function requireConfiguration(
+export async function requireConfiguration(
   source: ConfigSource,
   options: ConfigurationOptions = {},
-): { bootstrap: Bootstrap; config: RuntimeConfig; server: ServerConfig; warnings: readonly Problem[] } {
-  const { bootstrap, config, server, problems, warnings } = checkConfiguration(source, options);
+): Promise<{ bootstrap: Bootstrap; config: RuntimeConfig; server: ServerConfig; warnings: readonly Problem[] }> {
+  const { bootstrap, config, server, problems, warnings } = await checkConfiguration(source, options);
   if (bootstrap === undefined || config === undefined || server === undefined) throw new InvalidConfiguration(problems);
   return { bootstrap, config, server, warnings };
 }

@@ -24,10 +24,9 @@ import type {
   ServerState,
 } from './admin/backend.js';
 import { addressText } from './admin/text.js';
-import { loadCodecs } from './codecs.js';
 import { compileAdminLogs, type ServerConfig } from './compile/index.js';
 import type { Address as AddressMessage, Bootstrap } from './config/types.js';
-import { type ConfigSource, referencesOf, requireConfiguration } from './configuration.js';
+import { type ConfigSource, requireConfiguration } from './configuration.js';
 import { DnsClusters } from './dns-clusters.js';
 import { dumpConfiguration } from './dump.js';
 import { ServerStats } from './server-stats.js';
@@ -100,7 +99,7 @@ export interface BoundListeners {
 /** Starts the proxy. Throws InvalidConfiguration, ListenersError (all listeners that cannot be opened) or ListenError (admin); nothing runs then. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const started = performance.now();
-  const checked = requireConfiguration(options.config, await checksOf(options, options.config));
+  const checked = await requireConfiguration(options.config, checksOf(options));
   const server = new Server(options, checked);
   for (const { file, line, path, message } of checked.warnings) server.logger.component('config').warning(`${file}:${line}: ${path}: ${message}`);
   try {
@@ -113,11 +112,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return server;
 }
 
-const checksOf = async ({ allowUnknownFields, node, log, codecs, codecPaths }: ServerOptions, source: ConfigSource) => ({
+const checksOf = ({ allowUnknownFields, node, log, codecs, codecPaths = [] }: ServerOptions) => ({
   allowUnknownFields,
   node,
   hasLogFormat: log?.format !== undefined,
-  codecs: await loadCodecs(codecs, codecPaths, referencesOf(source)),
+  codecs: { folder: codecs, paths: codecPaths },
 });
 
 /** A running proxy. Made by `startServer`. */
@@ -287,7 +286,7 @@ export class Server {
   }
   async #reconfigure(source: ConfigSource): Promise<void> {
     if (this.#stopping !== undefined) throw new Error('the proxy is stopping');
-    const { bootstrap, config, warnings } = requireConfiguration(source, await checksOf(this.#options, source));
+    const { bootstrap, config, warnings } = await requireConfiguration(source, checksOf(this.#options));
     for (const { file, line, path, message } of warnings) this.#hub.logger('config').warning(`${file}:${line}: ${path}: ${message}`);
     const known = new Set(this.#config.listeners.flatMap(({ addresses }) => addresses.map(keyOf)));
     await this.#refuseTakenPorts(config.listeners, known);

@@ -12,15 +12,12 @@ import { ActiveListener } from './listener/listener.js';
 import { HostPools } from './router/host-pools.js';
 import type { EndpointConfig, ListenerConfig, RuntimeConfig } from './runtime.js';
 
-/** The framing that request/response listeners and clusters speak. */
-const HTTP_FRAMING = 'http1';
-
 export interface ProxyOptions {
   readonly engine: Engine;
   readonly stats: StatsStore;
   readonly log: ProxyLog;
-  /** Codecs' framings by name; one named `http1` must be among them. */
-  readonly framings: ReadonlyMap<string, Framing>;
+  /** Framing of HTTP connections. */
+  readonly httpFraming: Framing;
   /** For the one who compiles configurations, which makes the access logs; the proxy itself only writes records to them. */
   readonly createFileLog?: unknown;
   /** Default: counts of its own. */
@@ -87,11 +84,9 @@ export interface Proxy {
   readonly connections: number;
 }
 
-/** Makes the data path of a worker. Throws Error where the HTTP framing is missing. */
+/** Makes the data path of a worker. */
 export function createProxy(options: ProxyOptions): Proxy {
-  const framing = options.framings.get(HTTP_FRAMING);
-  if (framing === undefined) throw new Error(`no framing ${HTTP_FRAMING} among the codecs`);
-  return new WorkerProxy(options, framing);
+  return new WorkerProxy(options);
 }
 
 class WorkerProxy implements Proxy {
@@ -106,14 +101,14 @@ class WorkerProxy implements Proxy {
   readonly #drainStrategy: DrainStrategy;
   #isHealthy = true;
 
-  constructor(options: ProxyOptions, framing: Framing) {
+  constructor(options: ProxyOptions) {
     this.engine = options.engine;
     this.stats = options.stats;
     this.#clusters = new ClusterManager(options.stats, Math.random, options.breakerUses);
     this.#drainTimeMs = options.drainTimeMs ?? 600_000;
     this.#drainStrategy = options.drainStrategy ?? 'gradual';
     const counts = options.connectionCounts ?? ownConnectionCounts();
-    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, framing, counts);
+    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, options.httpFraming, counts);
     this.#clusters.onAdded = (cluster) => {
       cluster.onHostRemoved = drainHost;
     };

@@ -10,7 +10,7 @@ import { eventually } from '../support/peers.js';
 import { RpcPeer, RpcServer } from '../support/rpc-peers.js';
 import { clusterConfig, RunningProxy } from '../support/running-proxy.js';
 
-const CODECS: CodecSet = { framings: new Map(), codecs: new Map([[kv.name, kv]]), referenced: new Map() };
+const CODECS: CodecSet = { codecs: new Map([[kv.name, kv]]), referenced: new Map() };
 const MB = 1024 * 1024;
 
 const config = (port: number, filter: string) => `

@@ -28,7 +28,6 @@ export interface RpcOptions {
 }
 
 export const codecSet = (codecs: readonly Codec[]): CodecSet => ({
-  framings: new Map(),
   codecs: new Map(codecs.map((codec) => [codec.name, codec])),
   referenced: new Map(),
 });

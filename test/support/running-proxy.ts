@@ -23,7 +23,7 @@ export class RunningProxy {
     this.engine = engine;
     this.#codecs = codecs;
     const log = { debug() {}, info() {}, warning() {}, error() {} };
-    this.proxy = createProxy({ engine, stats: this.#stats, log, framings: new Map([['http1', http1]]), ...options });
+    this.proxy = createProxy({ engine, stats: this.#stats, log, httpFraming: http1, ...options });
   }
 
   compile(yaml: string): RuntimeConfig {

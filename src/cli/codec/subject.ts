@@ -25,7 +25,7 @@ export interface BuiltIn {
 
 /** The built-in RPC codecs by name. `codecs`: the folder of the compiled ones. */
 export async function builtInCodecs(codecs: URL): Promise<BuiltIn[]> {
-  const { codecs: found } = await loadCodecs(codecs);
+  const { codecs: found } = await loadCodecs({ folder: codecs, paths: [] });
   const folders = readdirSync(codecs, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const byName = new Map<string, string>();
   for (const { name } of folders) {
