@@ -2,56 +2,21 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import kv from '../../codecs/example/index.js';
 import { framing, KIND } from '../../codecs/example/spec.js';
-import type { CodecSet } from '../../src/control/codecs.js';
 import type { Frame } from '../../src/protocol/frame.js';
 import { encodeFrame } from '../../src/protocol/frame-encoder.js';
 import { engines } from '../support/engines.js';
 import { eventually } from '../support/peers.js';
-import { RpcPeer, RpcServer } from '../support/rpc-peers.js';
-import { clusterConfig, RunningProxy } from '../support/running-proxy.js';
+import { rpcSetup } from '../support/rpc-proxy.js';
 
-const CODECS: CodecSet = { codecs: new Map([[kv.name, kv]]), referenced: new Map() };
 const MB = 1024 * 1024;
 
-const config = (port: number, filter: string) => `
-static_resources:
-  listeners:
-  - name: rpc
-    address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
-    filter_chains:
-    - filters:
-      - name: sluice.filters.network.rpc_proxy
-        typed_config:
-          "@type": type.googleapis.com/sluice.extensions.filters.network.rpc_proxy.v1.RpcProxy
-          stat_prefix: r
-          downstream_protocols: [{ name: kv }]
-          ${filter}
-          route_config: { virtual_hosts: [{ name: all, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: up } }] }] }
-  clusters:
-${clusterConfig('up', [port])}
-`;
 const request = (id: number, body: Buffer) => encodeFrame(framing, { fields: { kind: KIND.REQUEST, id }, sections: { body } });
 const response = (to: Frame, body: Uint8Array) => encodeFrame(framing, { fields: { kind: KIND.RESPONSE, id: to.id, status: 0 }, sections: { body } });
 const filled = (bytes: number, seed: number) => Buffer.concat([Buffer.from('get big '), Buffer.alloc(bytes, `${seed} `)]);
 
 for (const [engine, create] of engines()) {
-  const setup = async (context: TestContext, answer: (frame: Frame) => Uint8Array, filter = '') => {
-    const upstream = await RpcServer.open(kv, (frame) => (frame.field('kind') === KIND.REQUEST ? answer(frame) : undefined));
-    const proxy = new RunningProxy(create(), CODECS);
-    const clients: RpcPeer[] = [];
-    context.after(async () => {
-      for (const client of clients) client.close();
-      await proxy.close();
-      upstream.close();
-    });
-    await proxy.apply(config(upstream.port, filter));
-    const connect = async () => {
-      const client = await RpcPeer.connect(kv, proxy.port('rpc'));
-      clients.push(client);
-      return client;
-    };
-    return { proxy, upstream, connect };
-  };
+  const setup = (context: TestContext, answer: (frame: Frame) => Uint8Array, filter = '') =>
+    rpcSetup(context, create, { codecs: [kv], filter, answer: (frame) => (frame.field('kind') === KIND.REQUEST ? answer(frame) : undefined) });
 
   test(`${engine}: frames over the watermark pass both ways, the one that waits for a connection too`, async (context) => {
     // Whole, so that they share a connection.

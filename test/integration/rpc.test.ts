@@ -2,80 +2,32 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import kv from '../../codecs/example/index.js';
 import { framing, KIND } from '../../codecs/example/spec.js';
-import type { CodecSet } from '../../src/control/codecs.js';
 import type { Frame } from '../../src/protocol/frame.js';
 import { encodeFrame } from '../../src/protocol/frame-encoder.js';
 import { engines } from '../support/engines.js';
 import { eventually } from '../support/peers.js';
-import { RpcPeer, RpcServer } from '../support/rpc-peers.js';
-import { clusterConfig, RunningProxy } from '../support/running-proxy.js';
+import { type RpcOptions, rpcSetup } from '../support/rpc-proxy.js';
 
-const CODECS: CodecSet = { codecs: new Map([[kv.name, kv]]), referenced: new Map() };
 const LOG = '%REQ(:AUTHORITY)% %REQ(:METHOD)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%';
-
-interface Options {
-  readonly routes?: string;
-  readonly hosts?: string;
-  readonly filter?: string;
-  readonly cluster?: string;
-}
-const CATCH_ALL = `- name: all
-                domains: ["*"]
-                routes: [{ match: { prefix: / }, route: { cluster: up } }]`;
-const config = (port: number, other: number, { hosts = CATCH_ALL, filter = '', cluster = '' }: Options) => `
-static_resources:
-  listeners:
-  - name: rpc
-    address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
-    filter_chains:
-    - filters:
-      - name: sluice.filters.network.rpc_proxy
-        typed_config:
-          "@type": type.googleapis.com/sluice.extensions.filters.network.rpc_proxy.v1.RpcProxy
-          stat_prefix: r
-          downstream_protocols: [{ name: kv }]
-          ${filter}
-          access_log:
-          - name: envoy.access_loggers.file
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-              path: /dev/null
-              log_format: { text_format_source: { inline_string: "${LOG}\\n" } }
-          route_config:
-            virtual_hosts:
-              ${hosts}
-  clusters:
-${clusterConfig('up', [port], cluster)}
-${clusterConfig('other', [other])}
-`;
 
 const request = (id: number, text: string, kind: number = KIND.REQUEST) =>
   encodeFrame(framing, { fields: { kind, id }, sections: { body: Buffer.from(text) } });
 const response = (to: Frame, text: string, status = 0) =>
   encodeFrame(framing, { fields: { kind: KIND.RESPONSE, id: to.id, status }, sections: { body: Buffer.from(text) } });
 const text = (frame: Frame) => Buffer.from(frame.section('body')).toString();
+const silent = () => undefined;
+const other = (frame: Frame) => (frame.field('kind') === KIND.REQUEST ? response(frame, 'other') : undefined);
 const echo = (frame: Frame) => (frame.field('kind') === KIND.REQUEST ? response(frame, `to ${text(frame)}`) : undefined);
 
 for (const [engine, create] of engines()) {
-  const setup = async (context: TestContext, options: Options = {}, answer?: (frame: Frame) => Uint8Array | undefined) => {
-    const upstream = await RpcServer.open(kv, answer);
-    const other = await RpcServer.open(kv, (frame) => (frame.field('kind') === KIND.REQUEST ? response(frame, 'other') : undefined));
-    const proxy = new RunningProxy(create(), CODECS);
-    const clients: RpcPeer[] = [];
-    context.after(async () => {
-      for (const client of clients) client.close();
-      await proxy.close();
-      upstream.close();
-      other.close();
+  const setup = (context: TestContext, options: Omit<RpcOptions, 'codecs'> = {}, answer?: (frame: Frame) => Uint8Array | undefined) =>
+    rpcSetup(context, create, {
+      codecs: [kv],
+      log: LOG,
+      otherAnswer: other,
+      ...options,
+      ...(answer === undefined ? { answer: silent } : { answer }),
     });
-    await proxy.apply(config(upstream.port, other.port, options));
-    const connect = async () => {
-      const client = await RpcPeer.connect(kv, proxy.port('rpc'));
-      clients.push(client);
-      return client;
-    };
-    return { proxy, upstream, other, connect };
-  };
 
   test(`${engine}: requests of two clients share a connection, and each gets its own answers under its own ids`, async (context) => {
     const { upstream, connect, proxy } = await setup(context, {}, echo);
@@ -126,13 +78,13 @@ for (const [engine, create] of engines()) {
 
   test(`${engine}: a service, a method and a header each choose a route`, async (context) => {
     const hosts = `- name: fruits
-                domains: [fruits]
-                routes:
-                - { match: { path: /fruits/put }, route: { cluster: other } }
-                - { match: { prefix: / }, route: { cluster: up } }
-              - name: rest
-                domains: ["*"]
-                routes: [{ match: { prefix: /, headers: [{ name: ":method", string_match: { exact: del } }] }, route: { cluster: other } }]`;
+  domains: [fruits]
+  routes:
+  - { match: { path: /fruits/put }, route: { cluster: other } }
+  - { match: { prefix: / }, route: { cluster: up } }
+- name: rest
+  domains: ["*"]
+  routes: [{ match: { prefix: /, headers: [{ name: ":method", string_match: { exact: del } }] }, route: { cluster: other } }]`;
     const { connect, proxy } = await setup(context, { hosts }, echo);
     const client = await connect();
     client.send(request(1, 'get fruits/apple'));
@@ -188,8 +140,8 @@ for (const [engine, create] of engines()) {
 
   test(`${engine}: a request that is not answered in time gets the protocol's own answer, and a late one is thrown away`, async (context) => {
     const hosts = `- name: all
-                domains: ["*"]
-                routes: [{ match: { prefix: / }, route: { cluster: up, timeout: 0.1s } }]`;
+  domains: ["*"]
+  routes: [{ match: { prefix: / }, route: { cluster: up, timeout: 0.1s } }]`;
     const { upstream, connect, proxy } = await setup(context, { hosts });
     const client = await connect();
     client.send(request(9, 'get slow'));
@@ -207,8 +159,8 @@ for (const [engine, create] of engines()) {
 
   test(`${engine}: a refused connection is answered, and tried again where the route says so`, async (context) => {
     const hosts = `- name: all
-                domains: ["*"]
-                routes: [{ match: { prefix: / }, route: { cluster: up, retry_policy: { retry_on: connect-failure, num_retries: 2 } } }]`;
+  domains: ["*"]
+  routes: [{ match: { prefix: / }, route: { cluster: up, retry_policy: { retry_on: connect-failure, num_retries: 2 } } }]`;
     const { upstream, connect, proxy } = await setup(context, { hosts });
     upstream.close();
     const client = await connect();
@@ -221,8 +173,8 @@ for (const [engine, create] of engines()) {
 
   test(`${engine}: an error status is retried with the whole request`, async (context) => {
     const hosts = `- name: all
-                domains: ["*"]
-                routes: [{ match: { prefix: / }, route: { cluster: up, retry_policy: { retry_on: 5xx, num_retries: 3 } } }]`;
+  domains: ["*"]
+  routes: [{ match: { prefix: / }, route: { cluster: up, retry_policy: { retry_on: 5xx, num_retries: 3 } } }]`;
     let failures = 2;
     const { upstream, connect } = await setup(context, { hosts }, (frame) => response(frame, text(frame), failures-- > 0 ? 2 : 0));
     const client = await connect();
