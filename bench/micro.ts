@@ -12,7 +12,7 @@ import { http1 } from '../codecs/http1/index.js';
 import { HpackDecoder } from '../codecs/http2/hpack/decoder.js';
 import { HpackEncoder } from '../codecs/http2/hpack/encoder.js';
 import { Http2Connection, http2Options } from '../codecs/http2/index.js';
-import { BLOCK, EVENT } from '../codecs/http2/spec.js';
+import { BLOCK } from '../codecs/http2/spec.js';
 import { loadAddon } from '../src/base/backend.js';
 import { StatsStore } from '../src/base/stats.js';
 import { measureCodec } from '../src/cli/codec/bench.js';
@@ -26,6 +26,7 @@ import { type Field, fixed, frameLayout, i16, i32, u8, u16, u32, type VariantDes
 import { compileFrameProgram } from '../src/protocol/frame-program.js';
 import type { FramingLimits, Input, MessageSession, OutHead } from '../src/protocol/framing.js';
 import type { Head } from '../src/protocol/head.js';
+import { STREAM_EVENT } from '../src/protocol/stream-table.js';
 import { compileTextFormat, DEFAULT_FORMAT } from '../src/proxy/access-log/formatter.js';
 import { emptyRecord } from '../src/proxy/http/log-record.js';
 import type { RouteTable } from '../src/proxy/runtime.js';
@@ -159,11 +160,11 @@ function h2Encoder(): () => void {
 function h2Reader(): () => void {
   const connection = new Http2Connection('downstream', http2Options());
   const preface = { bytes: H2_PREFACE, offset: 0, ended: false };
-  while (connection.next(preface, 0).kind !== EVENT.MORE);
+  while (connection.next(preface, 0).kind !== STREAM_EVENT.MORE);
   return () => {
     const input = { bytes: H2_DATA, offset: 0, ended: false };
-    for (let event = connection.next(input, 0); event.kind !== EVENT.MORE; event = connection.next(input, 0)) {
-      if (event.kind !== EVENT.DATA) throw new Error(`event ${event.kind}`);
+    for (let event = connection.next(input, 0); event.kind !== STREAM_EVENT.MORE; event = connection.next(input, 0)) {
+      if (event.kind !== STREAM_EVENT.DATA) throw new Error(`event ${event.kind}`);
       connection.consume(event.stream, event.bytes.length);
     }
     connection.output.take();

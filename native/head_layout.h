@@ -153,5 +153,7 @@ constexpr int kEditFlagHoldBody = 4;
 constexpr int kEditFlagTunnel = 8;
 constexpr int kEditFlagUpgrade = 16;
 constexpr int kEditFlagProperCase = 32;
+constexpr int kEditFlagShowBody = 64;
+constexpr int kEditFlagShowTrailers = 128;
 
 }  // namespace sluice::layout

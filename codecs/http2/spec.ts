@@ -23,24 +23,6 @@ export const FRAME_FLAG = {
   PRIORITY: 32,
 } as const;
 
-/** Error codes (RFC 9113 §7). */
-export const ERROR = {
-  NO_ERROR: 0,
-  PROTOCOL_ERROR: 1,
-  INTERNAL_ERROR: 2,
-  FLOW_CONTROL_ERROR: 3,
-  SETTINGS_TIMEOUT: 4,
-  STREAM_CLOSED: 5,
-  FRAME_SIZE_ERROR: 6,
-  REFUSED_STREAM: 7,
-  CANCEL: 8,
-  COMPRESSION_ERROR: 9,
-  CONNECT_ERROR: 10,
-  ENHANCE_YOUR_CALM: 11,
-  INADEQUATE_SECURITY: 12,
-  HTTP_1_1_REQUIRED: 13,
-} as const;
-
 /** Settings (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1). */
 export const SETTING = {
   HEADER_TABLE_SIZE: 1,
@@ -126,28 +108,4 @@ export const BLOCK = {
   REQUEST: 1,
   RESPONSE: 2,
   TRAILERS: 3,
-} as const;
-
-/** What the reading half of a connection found. */
-export const EVENT = {
-  /** Nothing whole: more bytes are needed. */
-  MORE: 0,
-  /** A request head, a final response head or an informational one. */
-  HEAD: 1,
-  /** A part of a body. */
-  DATA: 2,
-  /** Trailers; the message is over. */
-  TRAILERS: 3,
-  /** The stream is gone: reset by the peer (`fault` 0), or by us for a fault of the peer. */
-  RESET: 4,
-  /** A head beyond our limits, or of which the answer is known: to be answered with `status`, or reset. */
-  BAD_HEAD: 5,
-  /** The peer lets more be sent: on one stream, or (stream 0) on any. */
-  WINDOW: 6,
-  SETTINGS: 7,
-  SETTINGS_ACK: 8,
-  PING_ACK: 9,
-  GOAWAY: 10,
-  /** The connection is broken; the GOAWAY is in the output. Nothing is read any more. */
-  FAULT: 11,
 } as const;

@@ -14,6 +14,25 @@
  * A downstream connection gives its next head only after the exchange is over: request consumed and final response written. `reply` answers
  * without an upstream. An upstream connection is free again when forward(up, down) answered `DONE | REUSABLE`, or its `onEnd` said REUSABLE.
  *
+ * ## Streams: HTTP/2
+ * A message of HTTP/2 has a handle of its own, a *stream*, which takes the commands and gives the events of an exchange as an HTTP/1 connection does: `onHead`,
+ * `forward`, `reply`, `onEnd`, `onFault`, `close`. Any side of `forward` may be either of the two. What differs:
+ * ```
+ *   onStream(connection, stream)   downstream: the peer has opened a stream; who is to take its events?  onHead or onFault of it follows
+ *   openStream(connection)         upstream: a stream for one request, which `forward` sends; 0 where the peer takes no further one now
+ *   onClosed(stream, why)          the last event of every stream: `done` after both of its messages, else why not
+ * ```
+ * - The head is there until it is forwarded or answered; what comes of the body before that waits within the stream's window. A byte of DATA is given back to the
+ *   window when it has gone on to the other side, and none goes on while the other side has its watermark waiting: a slow reader stops its sender, and nobody else.
+ * - `onEnd(from)` comes when the last byte has been put into frames for `to`, where that is a stream: while the peer's window holds it back the message is not over.
+ * - `close(stream, how)`: RST_STREAM with CANCEL upstream and INTERNAL_ERROR downstream (`reset`, `now`); `flush`: what was queued goes out first, then NO_ERROR
+ *   where the peer has not ended its own message. A final response or a `reply` to a request that is not over is such an end as well (RFC 9113 §8.1).
+ * - EDIT_FLAG.CLOSE on a response drains the connection of the stream.
+ * - A connection that ends takes its streams along: each gets its `onClosed` first, with the same reason. `onFault` of the connection itself (`where`: `connection`)
+ *   comes before that; its GOAWAY is on its way and it closes by itself. A request that was broken and has been reset already is one with `where`: `stream`.
+ * - `drain(connection)`: GOAWAY in two steps (RFC 9113 §6.8); it closes when its last stream has. `onTimeout` `idle`: no stream was open for so long.
+ * - `info`, `traffic` take streams too; traffic is that of the bodies and heads of the stream.
+ *
  * ## Frames of a codec
  * ```
  *   onFrame(down)  ─ route ─ pool ─>  sendFrame(down, up, id)       the frame as it came, with the id that pairs it on `up`
@@ -33,6 +52,7 @@ import type { Edits } from '../protocol/edits.js';
 import type { Frame } from '../protocol/frame.js';
 import type { Framing } from '../protocol/framing.js';
 import type { Head } from '../protocol/head.js';
+import type { StreamFraming } from '../protocol/stream-framing.js';
 
 /** What an address is: an IP with a port, or the path of a Unix socket (a leading `@` or NUL means Linux's abstract namespace). */
 export type Address = { readonly ip: string; readonly port: number } | { readonly path: string };
@@ -53,8 +73,8 @@ export interface SocketOptions {
 
 /** How bytes on a connection become messages, and its bounds. Made once per listener or cluster with `Engine.profile`. */
 export interface ProfileOptions {
-  /** `raw`: opaque bytes. `inspect`: bytes are shown with `onPeek` and kept, until `adopt` says what they are. Else messages, or the frames of a codec. */
-  readonly framing: 'raw' | 'inspect' | Framing | Codec;
+  /** `raw`: opaque bytes. `inspect`: bytes are shown with `onPeek` and kept, until `adopt` says what they are. Else messages, one at a time or in streams, or the frames of a codec. */
+  readonly framing: 'raw' | 'inspect' | Framing | StreamFraming | Codec;
   readonly side: 'downstream' | 'upstream';
   /** Largest head in bytes (HTTP/1: start line to blank line). Default 61,440. Fault HEAD_TOO_LARGE. */
   readonly maxHeadBytes?: number;
@@ -77,6 +97,10 @@ export interface ProfileOptions {
   readonly maxFrameBytes?: number;
   /** A frame of more bytes is cut through. Default 0: every frame is whole; those of scripted codecs, and those with a checksum, are in any case. */
   readonly cutThroughBytes?: number;
+  /** Of a StreamFraming: its words, from `StreamFraming.options`, which hold for it in place of the limits of heads above. */
+  readonly streamOptions?: Int32Array;
+  /** Of HTTP/1 downstream: the profile, of a StreamFraming, of connections that begin with that one's preface (`onProtocol`). */
+  readonly prefaceProfile?: Profile;
   /** Accept HTTP/1.0 requests. Default true (Fault VERSION_NOT_SUPPORTED otherwise). */
   readonly acceptHttp10?: boolean;
   /** What to do with names that hold an underscore. Default allow. */
@@ -117,7 +141,7 @@ export interface ConnectOptions extends SocketOptions {
   readonly source?: { readonly ip: string; readonly port?: number };
 }
 
-/** Why a connection ended. `errno` beside it is the system's name (`ECONNRESET`, ...) or an empty string. */
+/** Why a connection or stream ended. `errno` beside it is the system's name (`ECONNRESET`, ...), the name of RFC 9113 §7 for a reset stream (`CANCEL`, ...), or an empty string. */
 export type CloseReason =
   | 'local' //           we closed it
   | 'remote' //          the peer's FIN, at a place where the protocol allows it
@@ -126,6 +150,8 @@ export type CloseReason =
   | 'connect-failed'
   | 'connect-timeout'
   | 'unexpected' //      bytes from an upstream that was asked nothing
+  | 'done' //            a stream: both messages are over
+  | 'refused' //         a stream: the peer has not processed it (REFUSED_STREAM, or above the last stream of its GOAWAY); it may be tried again
   | 'linger'; //         the lingering close of a finished connection came to its end
 
 /** Bytes that break the framing; the connection gives no more heads. For HTTP/1 `status` is the answer the peer should get. */
@@ -135,20 +161,37 @@ export interface FramingFault {
   /** From the first byte of the message. */
   readonly offset: number;
   readonly status: number;
-  /** In the head (nothing was forwarded) or in the body (a forward is open). */
-  readonly where: 'head' | 'body';
+  /** In the head (nothing was forwarded) or in the body (a forward is open); of streams: see the head of this file. */
+  readonly where: 'head' | 'body' | 'stream' | 'connection';
 }
 
 /** What becomes of a connection. Called from the engine, one after the other, never from inside a command. */
 export interface ConnectionHandler {
   /** An outgoing connection is there. Commands may be given before it; output waits. */
   onConnected?(connection: number): void;
+  /** The first bytes have shown which of a profile's two protocols this is; not called where it is the profile's own. */
+  onProtocol?(connection: number, profile: Profile): void;
+  /** The peer has opened a stream. Gives who takes its events; undefined refuses it (REFUSED_STREAM). */
+  onStream?(connection: number, stream: number): ConnectionHandler | undefined;
+  /** Upstream: the peer takes so many streams at once. Called when its SETTINGS have come, and when they change. */
+  onStreamLimit?(connection: number, streams: number): void;
+  /** Upstream: no further stream can be opened here. Those that the peer will not process have been closed as `refused`; others go on. `error`: name of RFC 9113 §7. */
+  onGoAway?(connection: number, error: string): void;
+  /** What `ping` asked for has come back. */
+  onPong?(connection: number): void;
   /** A whole head has arrived and waits for `forward`, `reply` or `close`. */
   onHead?(connection: number, head: Head): void;
   /** A whole frame, or with `cutThroughBytes` the beginning of one; only during this callback. */
   onFrame?(connection: number, frame: Frame): void;
   /** What an `inspect` connection has received so far (each time: all of it). `ended`: the peer sent FIN. Answer with `adopt` or `close`, or wait. */
   onPeek?(connection: number, bytes: Uint8Array, ended: boolean): void;
+  /** With EDIT_FLAG.SHOW_BODY: a piece of the body, good during this callback. Nothing goes on but what `sendBody` is given. */
+  onBody?(from: number, bytes: Uint8Array): void;
+  /**
+   * With EDIT_FLAG.SHOW_BODY or SHOW_TRAILERS: the message is over but for its end. `trailers`: lines, each with its CRLF, or empty; good during this callback. With SHOW_BODY
+   * `endBody` is to be called, now or later, and `onEnd` follows it; else they go on by themselves.
+   */
+  onTrailers?(from: number, trailers: Uint8Array): void;
   /** The body that `forward` left OPEN has been moved to the other side (or thrown away). `bytes`: body bytes of the message. */
   onEnd?(from: number, bytes: number, flags: number): void;
   /** Broken bytes: in a head, answer with `reply`; in a body, close both sides. */
@@ -234,8 +277,17 @@ export interface Engine {
   reply(connection: number, edits: Edits, body?: Uint8Array): boolean;
   /** Lets go of a body held back by HOLD_BODY. */
   releaseBody(from: number): void;
+  /** Sends bytes on in place of a shown body (EDIT_FLAG.SHOW_BODY), framed as `to` needs it. Above its watermark no more of `from` is shown. False: there is no such body now. */
+  sendBody(from: number, bytes: Uint8Array): boolean;
+  /** Ends a shown body, with trailers (lines, each with its CRLF) or none. */
+  endBody(from: number, trailers?: Uint8Array): boolean;
   /** True where the request of this downstream connection was kept whole so far and may be forwarded again. */
   canReplay(connection: number): boolean;
+
+  /** A stream on an upstream connection of a StreamFraming, for one request; 0: the peer takes none now (`onStreamLimit`), is going away, or ids are used up. */
+  openStream(connection: number, handler: ConnectionHandler): number;
+  /** PING; `onPong` follows. */
+  ping(connection: number): void;
 
   /**
    * Sends the frame whose `onFrame` is running, or begins to, on to another connection of the same codec, with this id in place of its own (ids are 64 bits, in two

@@ -300,8 +300,22 @@ class SocketEngine implements Engine {
     return { protocol: this.#faultProtocol, code: this.#faultNames[number], offset, status, where };
   }
 
+  // ---- streams ----------------------------------------------------------------------------------------------------------------------------
+
+  openStream(_connection: number, _handler: ConnectionHandler): number {
+    return 0;
+  }
+  ping(_connection: number): void {}
+  sendBody(_from: number, _bytes: Uint8Array): boolean {
+    return false;
+  }
+  endBody(_from: number, _trailers?: Uint8Array): boolean {
+    return false;
+  }
+
   profile(options: ProfileOptions): Profile {
     const { framing } = options;
+    if (typeof framing !== 'string' && 'connect' in framing) throw new ConfigError(`the native engine has no framing ${framing.name}`);
     const frames = typeof framing !== 'string' && 'framing' in framing ? this.#frameProfile(framing, options) : undefined;
     const kind =
       framing === 'raw'

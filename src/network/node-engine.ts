@@ -133,6 +133,7 @@ class NodeEngine implements Engine {
 
   profile(options: ProfileOptions): Profile {
     const { framing } = options;
+    if (typeof framing !== 'string' && 'connect' in framing) throw new ConfigError(`the fallback engine has no framing ${framing.name}`);
     const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
     const highBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
     this.#profiles.push({
@@ -981,6 +982,19 @@ class NodeEngine implements Engine {
   canReplay(handle: number): boolean {
     const connection = this.#find(handle);
     return connection !== undefined && connection.tx === TX.IDLE && (connection.retained !== undefined || connection.rx === RX.PENDING);
+  }
+
+  // ---- streams ----------------------------------------------------------------------------------------------------------------------------
+
+  openStream(_connection: number, _handler: ConnectionHandler): number {
+    return 0;
+  }
+  ping(_connection: number): void {}
+  sendBody(_from: number, _bytes: Uint8Array): boolean {
+    return false;
+  }
+  endBody(_from: number, _trailers?: Uint8Array): boolean {
+    return false;
   }
 
   // ---- raw bytes --------------------------------------------------------------------------------------------------------------------------

@@ -13,15 +13,6 @@ export interface Framing {
   statusOf(code: string, side: 'downstream' | 'upstream'): number;
 }
 
-/** A framing of which one connection carries many messages at once (HTTP/2). The codec's README says what a connection's events and commands are. */
-export interface StreamFraming {
-  readonly name: string;
-  /** One per connection: a state machine without I/O. `options`: the codec's own words; `now`: milliseconds on the owner's clock. */
-  connect(side: 'downstream' | 'upstream', options: Int32Array, now: number): object;
-  /** The status that answers a fault (`CodecError.code`). */
-  statusOf(code: string, side: 'downstream' | 'upstream'): number;
-}
-
 export interface FramingLimits {
   readonly maxHeadBytes: number;
   readonly maxHeaders: number;

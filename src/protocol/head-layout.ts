@@ -152,4 +152,8 @@ export const EDIT_FLAG = {
   UPGRADE: 16,
   /** Names of header lines are written in Proper-Case. */
   PROPER_CASE: 32,
+  /** The body goes to `onBody` and `onTrailers` instead of moving by itself (Engine.sendBody). */
+  SHOW_BODY: 64,
+  /** The trailers are shown with `onTrailers`, also where there are none. */
+  SHOW_TRAILERS: 128,
 } as const;

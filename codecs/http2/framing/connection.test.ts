@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Edits } from '../../../src/protocol/edits.js';
-import { ERROR, FRAME_FLAG, FRAME_TYPE, OPTION_DEFAULTS, SETTING } from '../spec.js';
+import { STREAM_ERROR } from '../../../src/protocol/stream-table.js';
+import { FRAME_FLAG, FRAME_TYPE, OPTION_DEFAULTS, SETTING } from '../spec.js';
 import { http2Options } from './connection.js';
 import type { Http2Frame } from './frame.js';
 import {
@@ -80,11 +81,11 @@ for (const { name, open } of implementations) {
     ] as const)
       test(`breaks on ${title}`, () => {
         const connection = open('downstream');
-        assert.deepEqual(connection.receive(input).at(-1), { kind: 'FAULT', error: ERROR.PROTOCOL_ERROR, fault: 'BAD_PREFACE', offset });
+        assert.deepEqual(connection.receive(input).at(-1), { kind: 'FAULT', error: STREAM_ERROR.PROTOCOL_ERROR, fault: 'BAD_PREFACE', offset });
         const frame = sent(connection).at(-1);
         assert.deepEqual(
           [frame?.type, frame?.error, Buffer.from(frame?.content ?? []).toString('latin1')],
-          [GOAWAY, ERROR.PROTOCOL_ERROR, 'BAD_PREFACE'],
+          [GOAWAY, STREAM_ERROR.PROTOCOL_ERROR, 'BAD_PREFACE'],
         );
         assert.deepEqual(connection.receive(ping(1, 2)), []);
       });
@@ -208,32 +209,37 @@ for (const { name, open } of implementations) {
     });
 
     const resets: [title: string, input: Uint8Array, fault: string, error: number][] = [
-      ['HEADERS on a half-closed stream', bytes(good, good), 'STREAM_CLOSED', ERROR.STREAM_CLOSED],
-      ['DATA on a half-closed stream', bytes(good, data(1, 'x')), 'STREAM_CLOSED', ERROR.STREAM_CLOSED],
-      ['WINDOW_UPDATE by 0', bytes(headers(1, GET, false), windowUpdate(1, 0)), 'ZERO_INCREMENT', ERROR.PROTOCOL_ERROR],
-      ['a stream window above 2^31 - 1', bytes(good, windowUpdate(1, 0x7fffffff)), 'WINDOW_OVERFLOW', ERROR.FLOW_CONTROL_ERROR],
-      ['PRIORITY of a wrong length', bytes(good, raw(PRIORITY, 0, 1, new Uint8Array(4))), 'BAD_FRAME_SIZE', ERROR.FRAME_SIZE_ERROR],
-      ['trailers that do not end the stream', bytes(headers(1, GET, false), headers(1, [['x', 'y']], false)), 'BAD_TRAILERS', ERROR.PROTOCOL_ERROR],
-      ['a pseudo-header in trailers', bytes(headers(1, GET, false), headers(1, OK)), 'UNKNOWN_PSEUDO', ERROR.PROTOCOL_ERROR],
-      ['a malformed request', headers(1, [...GET, ['Connection', 'x']]), 'CONNECTION_FIELD', ERROR.PROTOCOL_ERROR],
+      ['HEADERS on a half-closed stream', bytes(good, good), 'STREAM_CLOSED', STREAM_ERROR.STREAM_CLOSED],
+      ['DATA on a half-closed stream', bytes(good, data(1, 'x')), 'STREAM_CLOSED', STREAM_ERROR.STREAM_CLOSED],
+      ['WINDOW_UPDATE by 0', bytes(headers(1, GET, false), windowUpdate(1, 0)), 'ZERO_INCREMENT', STREAM_ERROR.PROTOCOL_ERROR],
+      ['a stream window above 2^31 - 1', bytes(good, windowUpdate(1, 0x7fffffff)), 'WINDOW_OVERFLOW', STREAM_ERROR.FLOW_CONTROL_ERROR],
+      ['PRIORITY of a wrong length', bytes(good, raw(PRIORITY, 0, 1, new Uint8Array(4))), 'BAD_FRAME_SIZE', STREAM_ERROR.FRAME_SIZE_ERROR],
+      [
+        'trailers that do not end the stream',
+        bytes(headers(1, GET, false), headers(1, [['x', 'y']], false)),
+        'BAD_TRAILERS',
+        STREAM_ERROR.PROTOCOL_ERROR,
+      ],
+      ['a pseudo-header in trailers', bytes(headers(1, GET, false), headers(1, OK)), 'UNKNOWN_PSEUDO', STREAM_ERROR.PROTOCOL_ERROR],
+      ['a malformed request', headers(1, [...GET, ['Connection', 'x']]), 'CONNECTION_FIELD', STREAM_ERROR.PROTOCOL_ERROR],
       [
         'more DATA than Content-Length',
         bytes(headers(1, [...POST, ['content-length', '1']], false), data(1, 'xx')),
         'CONTENT_LENGTH_MISMATCH',
-        ERROR.PROTOCOL_ERROR,
+        STREAM_ERROR.PROTOCOL_ERROR,
       ],
       [
         'less DATA than Content-Length',
         bytes(headers(1, [...POST, ['content-length', '3']], false), data(1, 'xx', true)),
         'CONTENT_LENGTH_MISMATCH',
-        ERROR.PROTOCOL_ERROR,
+        STREAM_ERROR.PROTOCOL_ERROR,
       ],
-      ['Content-Length without DATA', headers(1, [...POST, ['content-length', '3']]), 'CONTENT_LENGTH_MISMATCH', ERROR.PROTOCOL_ERROR],
+      ['Content-Length without DATA', headers(1, [...POST, ['content-length', '3']]), 'CONTENT_LENGTH_MISMATCH', STREAM_ERROR.PROTOCOL_ERROR],
       [
         'trailers before Content-Length is reached',
         bytes(headers(1, [...POST, ['content-length', '3']], false), headers(1, [['x', 'y']])),
         'CONTENT_LENGTH_MISMATCH',
-        ERROR.PROTOCOL_ERROR,
+        STREAM_ERROR.PROTOCOL_ERROR,
       ],
     ];
     for (const [title, input, fault, error] of resets)
@@ -285,7 +291,7 @@ for (const { name, open } of implementations) {
     test('what was in flight when we reset a stream is tolerated, decoded and given back', () => {
       const connection = server({ CONNECTION_WINDOW: 65535 });
       connection.receive(headers(1, POST, false));
-      connection.reset(1, ERROR.CANCEL);
+      connection.reset(1, STREAM_ERROR.CANCEL);
       connection.output();
       // The fields of the late block enter the table, or the next block would not be understood.
       const late = raw(HEADERS, END_HEADERS | END_STREAM, 1, [0x40, 1, 0x61, 1, 0x62]);
@@ -302,7 +308,7 @@ for (const { name, open } of implementations) {
       const connection = server();
       const frame = data(1, 'hello');
       assert.deepEqual(kinds(connection.receive(bytes(headers(1, POST, false), frame.subarray(0, 11)))), ['HEAD', 'DATA']);
-      connection.reset(1, ERROR.CANCEL);
+      connection.reset(1, STREAM_ERROR.CANCEL);
       assert.deepEqual(kinds(connection.receive(bytes(frame.subarray(11), headers(3, GET)))), ['HEAD']);
     });
 
@@ -428,7 +434,7 @@ for (const { name, open } of implementations) {
       assert.deepEqual(kinds(connection.receive(bytes(headers(1, GET), adding))), ['HEAD']);
       assert.deepEqual(
         sent(connection).map(({ type, stream, error }) => [type, stream, error]),
-        [[RST_STREAM, 3, ERROR.REFUSED_STREAM]],
+        [[RST_STREAM, 3, STREAM_ERROR.REFUSED_STREAM]],
       );
       answer(connection, 1);
       assert.deepEqual(connection.receive(raw(HEADERS, END_HEADERS | END_STREAM, 5, [0x82, 0x86, 0x84, 0xbe]))[0].lines, [['a', 'b']]);
@@ -535,7 +541,7 @@ for (const { name, open } of implementations) {
       bytes(...Array.from({ length: count }, (_, index) => make(index)));
     const calm = (events: readonly Seen[]): unknown => {
       const last = events.at(-1);
-      assert.deepEqual([last?.kind, last?.error], ['FAULT', ERROR.ENHANCE_YOUR_CALM]);
+      assert.deepEqual([last?.kind, last?.error], ['FAULT', STREAM_ERROR.ENHANCE_YOUR_CALM]);
       return last?.fault;
     };
     /** Handles every event as a proxy does, which releases a reset stream at once. */

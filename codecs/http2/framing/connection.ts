@@ -3,41 +3,16 @@ import type { Edits } from '../../../src/protocol/edits.js';
 import type { Input } from '../../../src/protocol/framing.js';
 import { Head } from '../../../src/protocol/head.js';
 import { HEAD, HEAD_FLAG } from '../../../src/protocol/head-layout.js';
+import type { OutFields, StreamConnection, StreamEvent } from '../../../src/protocol/stream-framing.js';
+import { STREAM_ERROR, STREAM_EVENT } from '../../../src/protocol/stream-table.js';
 import { FAULTS, type FaultCode } from '../faults.js';
 import { type BlockKind, HpackDecoder, type ListLimits } from '../hpack/decoder.js';
-import { HpackEncoder, type OutFields } from '../hpack/encoder.js';
+import { HpackEncoder } from '../hpack/encoder.js';
 import { PREFACE } from '../matcher.js';
-import { BLOCK, ERROR, EVENT, FRAME_FLAG, FRAME_TYPE, LIMIT, OPTION, OPTION_DEFAULTS, SETTING } from '../spec.js';
+import { BLOCK, FRAME_FLAG, FRAME_TYPE, LIMIT, OPTION, OPTION_DEFAULTS, SETTING } from '../spec.js';
 import { FloodGuard } from './flood-guard.js';
 import { FRAME_HEADER_BYTES, type FrameHeader, HEADER_OFFSET, headerFault, readFrameHeader, readU31, readU32, unpad } from './frame-header.js';
 import { FrameOutput } from './frame-output.js';
-
-export type EventKind = (typeof EVENT)[keyof typeof EVENT];
-
-/** What `next` found. One object, filled anew by the next call; which fields mean something depends on `kind` (EVENT in spec.ts). */
-export interface Http2Event {
-  kind: EventKind;
-  /** 0: the connection. */
-  stream: number;
-  /** HEAD, TRAILERS: good until the next call. TRAILERS: its bytes, `wireBytes` of them, are ready-made lines. */
-  head: Head;
-  /** DATA: a view of the input. To be given back with `consume` when it has gone on. */
-  bytes: Uint8Array;
-  /** HEAD, DATA: nothing follows on this stream. */
-  ends: boolean;
-  /** RESET, GOAWAY, FAULT: error code of RFC 9113 §7. */
-  error: number;
-  /** RESET, BAD_HEAD, FAULT: what the peer did wrong; undefined: nothing, it reset the stream. */
-  fault: FaultCode | undefined;
-  /** Where: from the first byte of the frame, of the header block for what is wrong with fields, of the connection for its preface. */
-  offset: number;
-  /** BAD_HEAD: the answer. */
-  status: number;
-  /** GOAWAY: streams above were not processed. PING_ACK: the first four bytes. */
-  low: number;
-  /** PING_ACK: the last four bytes. */
-  high: number;
-}
 
 /** `OPTION_DEFAULTS`, changed. */
 export function http2Options(changes: Partial<Record<keyof typeof OPTION, number>> = {}): Int32Array {
@@ -108,7 +83,7 @@ class ConnectionFault extends Error {
  * - Every byte of a DATA event is given back with `consume`, whatever became of its stream: that is what opens the windows again.
  * - A downstream stream that was RESET counts as open until `release`: what the peer gave up may still keep an upstream busy (CVE-2023-44487).
  */
-export class Http2Connection {
+export class Http2Connection implements StreamConnection {
   readonly output = new FrameOutput();
   /** When SETTINGS_TIMEOUT is due, on the owner's clock; 0: nothing is due. Then `expire` is to be called. */
   settingsDeadline = 0;
@@ -122,8 +97,8 @@ export class Http2Connection {
   readonly #encoder: HpackEncoder;
   readonly #guard: FloodGuard;
   readonly #streams = new Map<number, Stream>();
-  readonly #event: Http2Event = {
-    kind: EVENT.MORE,
+  readonly #event: StreamEvent = {
+    kind: STREAM_EVENT.MORE,
     stream: 0,
     head: new Head(NO_BYTES, new Int32Array(HEAD.FIELDS)),
     bytes: NO_BYTES,
@@ -228,16 +203,16 @@ export class Http2Connection {
   // ---------------------------------------------------------------------------------------------------------------- reading
 
   /** Takes the next event off `input`. `now`: milliseconds on the owner's clock. */
-  next(input: Input, now: number): Http2Event {
+  next(input: Input, now: number): StreamEvent {
     const event = this.#event;
     this.#now = now;
-    event.kind = EVENT.MORE;
+    event.kind = STREAM_EVENT.MORE;
     if (this.#isBroken) {
       input.offset = input.bytes.length;
       return event;
     }
     try {
-      while (event.kind === EVENT.MORE && this.#step(input));
+      while (event.kind === STREAM_EVENT.MORE && this.#step(input));
     } catch (cause) {
       if (cause instanceof ConnectionFault) this.#break(cause.code, cause.offset);
       else if (cause instanceof CodecError) this.#break(cause.code as FaultCode, cause.offset);
@@ -391,7 +366,7 @@ export class Http2Connection {
 
   #emitData(stream: Stream, bytes: Uint8Array, ends: boolean): undefined {
     const event = this.#event;
-    event.kind = EVENT.DATA;
+    event.kind = STREAM_EVENT.DATA;
     event.stream = stream.id;
     event.bytes = bytes;
     event.ends = ends;
@@ -481,7 +456,7 @@ export class Http2Connection {
     const fault = this.#decoder.fault;
     const { flags, contentLength } = head;
     const isConnect = (flags & (HEAD_FLAG.CONNECT | HEAD_FLAG.EXTENDED_CONNECT)) !== 0;
-    const isTooLarge = fault !== undefined && FAULTS[fault].error === ERROR.ENHANCE_YOUR_CALM;
+    const isTooLarge = fault !== undefined && FAULTS[fault].error === STREAM_ERROR.ENHANCE_YOUR_CALM;
     if (fault !== undefined && !isTooLarge) return this.#badMessage(id, fault, this.#decoder.faultOffset);
     if (!isTooLarge && !isConnect && ends && contentLength > 0) return this.#badMessage(id, 'CONTENT_LENGTH_MISMATCH', HEADER_OFFSET.LENGTH);
     const stream = this.#addStream(id);
@@ -491,7 +466,7 @@ export class Http2Connection {
     if (ends) this.#endRemote(stream);
     if (fault === undefined) return this.#emitHead(stream, head, ends);
     const event = this.#event;
-    event.kind = EVENT.BAD_HEAD;
+    event.kind = STREAM_EVENT.BAD_HEAD;
     event.stream = id;
     event.ends = ends;
     event.fault = fault;
@@ -503,7 +478,7 @@ export class Http2Connection {
   #emitHead(stream: Stream, head: Head, ends: boolean): undefined {
     if (ends) head.ints[HEAD.FLAGS] |= HEAD_FLAG.END;
     const event = this.#event;
-    event.kind = EVENT.HEAD;
+    event.kind = STREAM_EVENT.HEAD;
     event.stream = stream.id;
     event.ends = ends;
   }
@@ -534,7 +509,7 @@ export class Http2Connection {
     this.#endRemote(stream);
     if (stream.discards) return;
     const event = this.#event;
-    event.kind = EVENT.TRAILERS;
+    event.kind = STREAM_EVENT.TRAILERS;
     event.stream = stream.id;
     event.ends = true;
   }
@@ -565,7 +540,7 @@ export class Http2Connection {
     if (this.#isServer) this.#flood(this.#guard.reset(this.#now));
     this.#gone(stream, GONE.RESET_BY_PEER);
     const event = this.#event;
-    event.kind = EVENT.RESET;
+    event.kind = STREAM_EVENT.RESET;
     event.stream = id;
     event.error = error;
     event.fault = undefined;
@@ -592,7 +567,7 @@ export class Http2Connection {
     }
     this.output.header(0, FRAME_TYPE.SETTINGS, FRAME_FLAG.ACK, 0);
     this.#flood(this.#guard.queued());
-    this.#event.kind = EVENT.SETTINGS;
+    this.#event.kind = STREAM_EVENT.SETTINGS;
     this.#event.stream = 0;
   }
 
@@ -640,7 +615,7 @@ export class Http2Connection {
     const window = this.#options[OPTION.STREAM_WINDOW];
     for (const stream of this.#streams.values()) stream.receiveWindow += window - this.#ownWindow;
     this.#ownWindow = window;
-    this.#event.kind = EVENT.SETTINGS_ACK;
+    this.#event.kind = STREAM_EVENT.SETTINGS_ACK;
     this.#event.stream = 0;
   }
 
@@ -655,7 +630,7 @@ export class Http2Connection {
     }
     if (this.#isDraining && low === DRAIN_PING[0] && high === DRAIN_PING[1]) return this.finishDrain();
     const event = this.#event;
-    event.kind = EVENT.PING_ACK;
+    event.kind = STREAM_EVENT.PING_ACK;
     event.stream = 0;
     event.low = low;
     event.high = high;
@@ -668,7 +643,7 @@ export class Http2Connection {
     this.#goAwayReceived = last;
     if (!this.#isServer) for (const stream of [...this.#streams.values()]) if (stream.id > last) this.#gone(stream, GONE.RESET_BY_US);
     const event = this.#event;
-    event.kind = EVENT.GOAWAY;
+    event.kind = STREAM_EVENT.GOAWAY;
     event.stream = 0;
     event.low = last;
     event.error = error;
@@ -684,7 +659,7 @@ export class Http2Connection {
       this.#sendWindow += increment;
       if (this.#sendWindow > LIMIT.MAX_WINDOW) throw new ConnectionFault('WINDOW_OVERFLOW', FRAME_HEADER_BYTES);
       if (before > 0) return;
-      event.kind = EVENT.WINDOW;
+      event.kind = STREAM_EVENT.WINDOW;
       event.stream = 0;
       return;
     }
@@ -697,7 +672,7 @@ export class Http2Connection {
     stream.sendWindow += increment;
     if (stream.sendWindow > LIMIT.MAX_WINDOW) return this.#streamFault(stream, 'WINDOW_OVERFLOW', FRAME_HEADER_BYTES);
     if (before > 0 || stream.sendWindow <= 0) return;
-    event.kind = EVENT.WINDOW;
+    event.kind = STREAM_EVENT.WINDOW;
     event.stream = id;
   }
 
@@ -786,7 +761,7 @@ export class Http2Connection {
   }
   #emitReset(id: number, code: FaultCode, offset: number): undefined {
     const event = this.#event;
-    event.kind = EVENT.RESET;
+    event.kind = STREAM_EVENT.RESET;
     event.stream = id;
     event.error = FAULTS[code].error;
     event.fault = code;
@@ -814,7 +789,7 @@ export class Http2Connection {
     this.settingsDeadline = 0;
     this.#writeGoAway(this.#lastPeerStream, error, Buffer.from(code, 'latin1'));
     const event = this.#event;
-    event.kind = EVENT.FAULT;
+    event.kind = STREAM_EVENT.FAULT;
     event.stream = 0;
     event.error = error;
     event.fault = code;
@@ -872,6 +847,10 @@ export class Http2Connection {
       this.open < this.#peerMaxStreams &&
       this.#nextStream <= LIMIT.MAX_STREAM_ID
     );
+  }
+  /** Upstream: streams that the peer lets be open at once. Downstream: those that we do. */
+  get maxStreams(): number {
+    return this.#isServer ? this.#options[OPTION.MAX_CONCURRENT_STREAMS] : this.#peerMaxStreams;
   }
   /** The peer takes extended CONNECT (RFC 8441). */
   get peerAllowsConnect(): boolean {
@@ -959,8 +938,8 @@ export class Http2Connection {
   drain(): undefined {
     if (this.#isDraining || this.#isBroken) return;
     this.#isDraining = true;
-    if (!this.#isServer) return this.#writeGoAway(0, ERROR.NO_ERROR, NO_BYTES);
-    this.#writeGoAway(LIMIT.MAX_STREAM_ID, ERROR.NO_ERROR, NO_BYTES);
+    if (!this.#isServer) return this.#writeGoAway(0, STREAM_ERROR.NO_ERROR, NO_BYTES);
+    this.#writeGoAway(LIMIT.MAX_STREAM_ID, STREAM_ERROR.NO_ERROR, NO_BYTES);
     this.ping(DRAIN_PING[0], DRAIN_PING[1]);
   }
   /** The second step of `drain`, where the owner does not wait for the PING. */
@@ -968,7 +947,7 @@ export class Http2Connection {
     if (!this.#isServer || this.#isBroken || this.#goAwaySent >= 0) return;
     this.#isDraining = true;
     this.#goAwaySent = this.#lastPeerStream;
-    this.#writeGoAway(this.#lastPeerStream, ERROR.NO_ERROR, NO_BYTES);
+    this.#writeGoAway(this.#lastPeerStream, STREAM_ERROR.NO_ERROR, NO_BYTES);
   }
   /** GOAWAY at once, for a reason of the owner's: nothing is read any more. */
   abort(error: number, debug: Uint8Array = NO_BYTES): void {
@@ -982,9 +961,9 @@ export class Http2Connection {
     this.#guard.flushed();
   }
   /** At `settingsDeadline` or later: a FAULT where the peer still has not acknowledged. */
-  expire(now: number): Http2Event {
+  expire(now: number): StreamEvent {
     this.#now = now;
-    this.#event.kind = EVENT.MORE;
+    this.#event.kind = STREAM_EVENT.MORE;
     if (this.settingsDeadline !== 0 && now >= this.settingsDeadline) this.#break('SETTINGS_TIMEOUT', 0);
     return this.#event;
   }

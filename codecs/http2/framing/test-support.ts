@@ -3,9 +3,10 @@ import { type Addon, selectBackend } from '../../../src/base/backend.js';
 import { Edits } from '../../../src/protocol/edits.js';
 import { Head } from '../../../src/protocol/head.js';
 import { FIELD_WORDS, HEAD } from '../../../src/protocol/head-layout.js';
-import type { OutFields } from '../hpack/encoder.js';
+import type { OutFields } from '../../../src/protocol/stream-framing.js';
+import { STREAM_EVENT } from '../../../src/protocol/stream-table.js';
 import { AS_IS, fallback as hpack } from '../hpack/test-support.js';
-import { BLOCK, EVENT, FRAME_FLAG, FRAME_TYPE } from '../spec.js';
+import { BLOCK, FRAME_FLAG, FRAME_TYPE } from '../spec.js';
 import { Http2Connection, http2Options } from './connection.js';
 import { encodeFrame, type Http2Frame, parseFrame } from './frame.js';
 
@@ -15,7 +16,7 @@ type Fields = readonly (readonly [name: string, value: string])[];
 
 /** An event as plain data: only what means something for its kind. */
 export type Seen = Readonly<Record<string, unknown>> & { readonly kind: string };
-const KIND_NAMES = Object.entries(EVENT).map(([name]) => name);
+const KIND_NAMES = Object.entries(STREAM_EVENT).map(([name]) => name);
 
 /** One connection under test. `receive` takes bytes (in pieces, where `cuts` says so) and gives the events they made. */
 export interface Tested {
@@ -60,21 +61,21 @@ function seenOf(event: RawEvent): Seen {
   const kind = KIND_NAMES[event.kind];
   const fault = event.fault ?? null;
   switch (event.kind) {
-    case EVENT.HEAD:
+    case STREAM_EVENT.HEAD:
       return { kind, stream, ends, ...describe(head as Head) };
-    case EVENT.TRAILERS:
+    case STREAM_EVENT.TRAILERS:
       return { kind, stream, lines: (head as Head).lines() };
-    case EVENT.DATA:
+    case STREAM_EVENT.DATA:
       return { kind, stream, ends, text: Buffer.from(event.bytes as Uint8Array).toString('latin1') };
-    case EVENT.RESET:
+    case STREAM_EVENT.RESET:
       return { kind, stream, error, fault, offset };
-    case EVENT.BAD_HEAD:
+    case STREAM_EVENT.BAD_HEAD:
       return { kind, stream, ends, error, fault, offset, status };
-    case EVENT.PING_ACK:
+    case STREAM_EVENT.PING_ACK:
       return { kind, low, high };
-    case EVENT.GOAWAY:
+    case STREAM_EVENT.GOAWAY:
       return { kind, last: low, error };
-    case EVENT.FAULT:
+    case STREAM_EVENT.FAULT:
       return { kind, error, fault, offset };
     default:
       return { kind, stream };
@@ -111,7 +112,7 @@ function feed(next: (bytes: Uint8Array, offset: number) => { event: RawEvent; co
       while (true) {
         const { event, consumed } = next(left, offset);
         offset = consumed;
-        if (event.kind === EVENT.MORE) break;
+        if (event.kind === STREAM_EVENT.MORE) break;
         seen.push(seenOf(event));
       }
       left = left.subarray(offset);

@@ -3,21 +3,12 @@ import type { Edits } from '../../../src/protocol/edits.js';
 import type { Head } from '../../../src/protocol/head.js';
 import { EDIT, FIELD_WORDS, HEAD, HEAD_FLAG, HOP_BY_HOP, KNOWN_ID, LINE_WORDS, NEVER_INDEXED } from '../../../src/protocol/head-layout.js';
 import { knownIdOf } from '../../../src/protocol/known-names.js';
+import type { OutFields } from '../../../src/protocol/stream-framing.js';
 import { LIMIT } from '../spec.js';
 import { DynamicTable } from './dynamic-table.js';
 import { huffmanEncode, huffmanLength } from './huffman.js';
 import { STATIC_BYTES, STATIC_COUNT, STATIC_NAME_BYTES, STATIC_START, STATIC_VALUE_BYTES } from './static-table.js';
 import { ENTRY_OVERHEAD, MIN_INDEXED_COOKIE_BYTES, NEVER_INDEXED_NAMES, NOT_INDEXED_NAMES, STATIC_TABLE } from './tables.js';
-
-/** How a head is written as a field block. */
-export interface OutFields {
-  /** The value of content-length; -1: none is written. */
-  readonly contentLength: number;
-  /** `:scheme` of a request; empty: as received, `http` where none was. */
-  readonly scheme: string;
-  /** A request is written as extended CONNECT (RFC 8441), with the `:protocol` that it had or the value of its Upgrade field. */
-  readonly upgrade: boolean;
-}
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const [METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS] = [':method', ':scheme', ':authority', ':path', ':protocol', ':status'].map(ascii);

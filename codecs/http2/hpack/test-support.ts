@@ -4,8 +4,9 @@ import { CodecError } from '../../../src/base/errors.js';
 import { Edits } from '../../../src/protocol/edits.js';
 import { Head } from '../../../src/protocol/head.js';
 import { FIELD_WORDS, HEAD, NEVER_INDEXED } from '../../../src/protocol/head-layout.js';
+import type { OutFields } from '../../../src/protocol/stream-framing.js';
 import { type BlockKind, HpackDecoder, type ListLimits } from './decoder.js';
-import { HpackEncoder, type OutFields } from './encoder.js';
+import { HpackEncoder } from './encoder.js';
 
 export const LIMITS: ListLimits = { maxHeadBytes: 61440, maxHeaders: 1000, maxTargetBytes: 61440, underscores: 'allow', extendedConnect: false };
 export const AS_IS: OutFields = { contentLength: -1, scheme: '', upgrade: false };
