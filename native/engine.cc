@@ -191,6 +191,7 @@ bool Engine::arena_fits(size_t bytes) const noexcept { return arena_events_ + by
 void Engine::deliver() {
   for (int round = 0; !events_.empty() && round < kMaxRounds; round++) {
     std::swap(events_, delivering_);
+    batch_++;
     const auto ended = std::exchange(ended_, {});
     for (size_t from = 0; from < delivering_.size(); from += kMaxEvents) {
       sink_->deliver(std::span(delivering_).subspan(from, std::min(kMaxEvents, delivering_.size() - from)));

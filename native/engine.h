@@ -320,7 +320,9 @@ class Engine {
   void give_back(Stream& stream, uint64_t bytes);
   void put_stream_data(Stream& to, std::span<const uint8_t> data, bool ends);
   void block(Stream& to);
+  void on_window(Connection& connection, uint32_t id);
   void pump_out(Connection& connection);
+  [[nodiscard]] bool pump_stream(Stream& stream);
   void end_gone(Stream& to);
   void outlive(Stream& stream);
   void forget_stream(Stream& stream);
@@ -388,6 +390,7 @@ class Engine {
   size_t max_head_ = 0;
   std::vector<Event> events_;
   std::vector<Event> delivering_;
+  uint64_t batch_ = 1;
   std::vector<Handle> ready_;
   std::vector<Handle> dirty_;
   std::vector<Handle> cut_off_;

@@ -118,6 +118,7 @@ struct Engine::Streams {
   Stream* first = nullptr;  ///< in the order they were opened
   Stream* last = nullptr;
   size_t count = 0;
+  uint64_t shown_in = 0;           ///< the batch that tells of the newest stream
   int32_t limit = -1;              ///< what kStreamLimit has told
   uint32_t unsent = 0;             ///< of these, whose request has not been sent
   std::vector<Handle> blocked;     ///< those with bytes that wait, in turn
