@@ -72,6 +72,9 @@ test('gives every default as Envoy documents it', () => {
   assert.deepEqual(http, {
     kind: 'http',
     statPrefix: 'in',
+    codec: 'auto',
+    streams: { maxHeadBytes: 61_440, maxTargetBytes: 61_440, maxHeaders: 100, underscores: 0 },
+    keepAlive: undefined,
     maxHeadBytes: 61_440,
     maxHeaders: 100,
     acceptHttp10: false,
@@ -128,6 +131,12 @@ test('gives every default as Envoy documents it', () => {
     panicThreshold: 50,
     breakers: { DEFAULT: breakers, HIGH: breakers },
     bufferLimitBytes: 1024 * 1024,
+    http: {
+      protocol: 'http1',
+      streams: { maxHeadBytes: 61_440, maxTargetBytes: 61_440, maxHeaders: 100 },
+      keepAlive: undefined,
+      maxConcurrentStreams: 1024,
+    },
     idleTimeoutMs: 3_600_000,
     maxRequestsPerConnection: 0,
     maxConnectionDurationMs: 0,
@@ -306,7 +315,7 @@ const wrong: [title: string, parts: Parts, code: string, path: string, text: Reg
     `${HOST}.response_headers_to_add[0]`,
     /%NOPE%/,
   ],
-  ['HTTP/2 downstream', { hcm: 'codec_type: HTTP2' }, 'UNSUPPORTED', `${MANAGER}.codec_type`, /HTTP2/],
+  ['HTTP/3 downstream', { hcm: 'codec_type: HTTP3' }, 'UNSUPPORTED', `${MANAGER}.codec_type`, /HTTP3/],
   ['a local reply configuration', { hcm: 'local_reply_config: {mappers: []}' }, 'UNSUPPORTED', `${MANAGER}.local_reply_config`, /not supported/],
   ['a tracer', { hcm: 'tracing: {provider: {name: envoy.tracers.zipkin}}' }, 'UNSUPPORTED', `${MANAGER}.tracing.provider`, /zipkin/],
   [

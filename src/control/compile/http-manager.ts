@@ -1,12 +1,17 @@
+import type { StreamLimits } from '../../protocol/stream-framing.js';
 import type { HttpManagerConfig } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { compileAccessLogs } from './access-logs.js';
 import { type Fields, typeOf } from './context.js';
+import { compileHttp2Options, HTTP2_OPTIONS, headLimits } from './http2-options.js';
 import { compileRouteTable } from './routes.js';
 
 export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+const CODECS = { AUTO: 'auto', HTTP1: 'http1', HTTP2: 'http2' } as const;
 const UNDERSCORES = { ALLOW: 'allow', REJECT_REQUEST: 'reject', DROP_HEADER: 'drop' } as const;
+/** As the codec of HTTP/2 counts them. */
+const UNDERSCORES_WORD = { allow: 0, reject: 1, drop: 2 } as const;
 
 /** Options of HTTP/1 on either side. */
 export interface Http1Options {
@@ -33,16 +38,23 @@ export function compileHttp1Options(options: Fields<v3.Http1ProtocolOptions> | u
   };
 }
 
-/** Compiles an HTTP connection manager; undefined where it cannot run, which is a problem. Defaults are those Envoy documents. */
-export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): HttpManagerConfig | undefined {
+/**
+ * Compiles an HTTP connection manager; undefined where it cannot run, which is a problem. Defaults are those Envoy documents, but for the limits of HTTP/2,
+ * which are the codec's. `limits`: those of the chain's Http2Limits.
+ */
+export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>, limits: Partial<StreamLimits> = {}): HttpManagerConfig | undefined {
   const codec = manager.get('codecType') ?? 'AUTO';
-  if (codec === 'HTTP2' || codec === 'HTTP3') manager.problem('codecType', `${codec} is not supported; use AUTO or HTTP1`, 'UNSUPPORTED');
+  if (codec === 'HTTP3') manager.problem('codecType', 'HTTP3 is not supported; use AUTO, HTTP1 or HTTP2', 'UNSUPPORTED');
   const routeConfig = manager.child('routeConfig', 'envoy.config.route.v3.RouteConfiguration');
   const routes = routeConfig === undefined ? undefined : compileRouteTable(routeConfig);
   if (routeConfig === undefined && manager.value.rds === undefined && manager.value.scopedRoutes === undefined)
     manager.problem('routeConfig', 'route_config is missing', 'MISSING_FIELD');
   const common = manager.child('commonHttpProtocolOptions', 'envoy.config.core.v3.HttpProtocolOptions');
   const http1 = compileHttp1Options(manager.child('httpProtocolOptions', 'envoy.config.core.v3.Http1ProtocolOptions'));
+  const http2 = compileHttp2Options(manager.child('http2ProtocolOptions', HTTP2_OPTIONS));
+  const maxHeadBytes = (manager.get('maxRequestHeadersKb') ?? 60) * 1024;
+  const maxHeaders = common?.get('maxHeadersCount') ?? 100;
+  const underscores = UNDERSCORES[common?.get('headersWithUnderscoresAction') ?? 'ALLOW'];
   const router = compileFilters(manager);
   const tracing = manager.child('tracing', `${HCM}.Tracing`);
   if (tracing?.value.provider !== undefined) tracing.ignore('provider');
@@ -62,10 +74,19 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): H
   const config: Omit<HttpManagerConfig, 'routes'> = {
     kind: 'http',
     statPrefix: manager.get('statPrefix') ?? '',
-    maxHeadBytes: (manager.get('maxRequestHeadersKb') ?? 60) * 1024,
-    maxHeaders: common?.get('maxHeadersCount') ?? 100,
+    codec: CODECS[codec === 'HTTP3' ? 'AUTO' : codec],
+    streams: {
+      ...headLimits(maxHeadBytes, maxHeaders),
+      underscores: UNDERSCORES_WORD[underscores],
+      ...(http2.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: http2.maxConcurrentStreams }),
+      ...http2.streams,
+      ...limits,
+    },
+    keepAlive: http2.keepAlive,
+    maxHeadBytes,
+    maxHeaders,
     ...http1,
-    underscores: UNDERSCORES[common?.get('headersWithUnderscoresAction') ?? 'ALLOW'],
+    underscores,
     idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
     maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,
     maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? 0,

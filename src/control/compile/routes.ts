@@ -256,6 +256,8 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
   const retry = action.child('retryPolicy', `${ROUTE}.RetryPolicy`);
   const maxStream = action.child('maxStreamDuration', `${ROUTE}.RouteAction.MaxStreamDuration`);
   const upgrades = action.list('upgradeConfigs', `${ROUTE}.RouteAction.UpgradeConfig`).map((upgrade) => {
+    if (upgrade.get('connectConfig') !== undefined)
+      upgrade.problem('connectConfig', 'ending a CONNECT tunnel here is not supported; without it CONNECT is forwarded as it is', 'UNSUPPORTED');
     return [(upgrade.get('upgradeType') ?? '').toLowerCase(), upgrade.get('enabled') ?? true] as const;
   });
   const redirects = action.get('internalRedirectAction');
@@ -269,6 +271,7 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
     timeoutMs: action.get('timeout') ?? 15_000,
     idleTimeoutMs: action.get('idleTimeout'),
     maxStreamDurationMs: maxStream?.get('maxStreamDuration'),
+    grpcTimeout: compileGrpcTimeout(action, maxStream),
     retry: retry === undefined ? scope.retry : compileRetry(retry, scope.form),
     priority: action.get('priority') ?? 'DEFAULT',
     upgrades: upgrades.length === 0 ? undefined : new Map(upgrades),
@@ -277,6 +280,16 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
     includeAttemptCountInResponse: scope.includeAttemptCountInResponse,
   } as const;
   return chooseCluster === undefined ? undefined : { ...common, chooseCluster, ...(mirrors.length === 0 ? {} : { mirrors }) };
+}
+/** `max_stream_duration` goes before the deprecated fields, as in Envoy. */
+function compileGrpcTimeout(action: Fields<v3.RouteAction>, maxStream: Fields<v3.MaxStreamDuration> | undefined): ForwardAction['grpcTimeout'] {
+  const [max, offset] = [maxStream?.get('grpcTimeoutHeaderMax'), maxStream?.get('grpcTimeoutHeaderOffset')];
+  const [deprecatedMax, deprecatedOffset] = [action.get('maxGrpcTimeout'), action.get('grpcTimeoutOffset')];
+  if (max === undefined && offset !== undefined) maxStream?.problem('grpcTimeoutHeaderOffset', 'has an effect only beside grpc_timeout_header_max');
+  if (deprecatedMax === undefined && deprecatedOffset !== undefined)
+    action.problem('grpcTimeoutOffset', 'has an effect only beside max_grpc_timeout');
+  if (max !== undefined) return { replaces: 'maxStreamDuration', maxMs: max, offsetMs: offset ?? 0 };
+  return deprecatedMax === undefined ? undefined : { replaces: 'timeout', maxMs: deprecatedMax, offsetMs: deprecatedOffset ?? 0 };
 }
 /** Undefined where there are none. Only requests of RPC protocols are mirrored: elsewhere the field stays unread, which is a problem. */
 function compileMirrors(

@@ -1811,3 +1811,16 @@ export interface RpcHeartbeat {
   readonly timeout?: DurationMs;
   readonly failures?: number;
 }
+
+/** `sluice.extensions.http2.v1.Http2Limits`. */
+export interface Http2Limits {
+  readonly maxResets?: number;
+  readonly resetInterval?: DurationMs;
+  readonly maxControlFrames?: number;
+  readonly controlFrameInterval?: DurationMs;
+  readonly maxContinuationFrames?: number;
+  readonly maxHeaderBlockBytes?: number;
+  readonly maxSettingsEntries?: number;
+  readonly settingsTimeout?: DurationMs;
+  readonly maxFrameSize?: number;
+}
