@@ -76,8 +76,8 @@ export class ExchangeRecord {
     record.start = exchange.start;
     record.scheme = 'http';
     record.filterChain = manager.chainName;
-    if (record.connectionId === 0) {
-      record.connectionId = exchange.context.nextConnectionId++;
+    if (record.connectionId !== exchange.connection.id) {
+      record.connectionId = exchange.connection.id;
       record.downstreamLocal = exchange.info?.local;
       record.downstreamDirectRemote = exchange.info?.remote;
     }

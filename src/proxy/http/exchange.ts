@@ -1,5 +1,5 @@
 import type { ConnectionInfo } from '../../network/engine.js';
-import type { PooledConnection } from '../../stream/http1-pool.js';
+import type { Upstream } from '../../stream/upstream.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Host } from '../cluster/host.js';
 import type { ProxyContext } from '../context.js';
@@ -7,12 +7,20 @@ import { RetryState } from '../router/retry.js';
 import type { ClusterChoice, ForwardAction, Route } from '../runtime.js';
 import type { Origin } from './request-head.js';
 
-/** One request and its response: what is known of them so far. Plain fields, one object per connection, reused for each of its requests. */
+/** The downstream connection of an exchange. */
+export interface ExchangeConnection {
+  /** Its addresses; asked of the engine once. */
+  readonly info: ConnectionInfo | undefined;
+  /** Its number in access logs. */
+  readonly id: number;
+}
+
+/** One request and its response: what is known of them so far. Plain fields, one object per HTTP/1 connection or stream of HTTP/2, reused for further requests. */
 export class Exchange {
   readonly context: ProxyContext;
-  /** The downstream connection. */
-  readonly handle: number;
-  #info: ConnectionInfo | undefined = undefined;
+  connection: ExchangeConnection;
+  /** The downstream connection, or its stream. */
+  handle: number;
 
   // the request
   /** When its head was there, on the engine's clock. */
@@ -24,8 +32,10 @@ export class Exchange {
   hostChanged = false;
   path = '';
   pathChanged = false;
-  /** Upgrade token, lower case, or empty. */
+  /** Upgrade token (`:protocol` of an extended CONNECT), lower case, or empty. */
   upgrade = '';
+  /** `sec-websocket-key` of a client whose upgrade goes upstream in a protocol without it; empty: none. */
+  webSocketKey = '';
   readonly origin: Origin = { internal: false, edge: false, remote: undefined };
   madeRequestId = false;
   /** Empty where it was not needed as text. */
@@ -40,7 +50,7 @@ export class Exchange {
   choice: ClusterChoice | undefined = undefined;
   cluster: Cluster | undefined = undefined;
   upstreamHost: Host | undefined = undefined;
-  upstream: PooledConnection | undefined = undefined;
+  upstream: Upstream | undefined = undefined;
   timeoutMs = 0;
   readonly retry = new RetryState();
   /** Attempts made. */
@@ -57,15 +67,18 @@ export class Exchange {
   upstreamStart = -1;
   firstUpstreamByte = -1;
 
-  constructor(context: ProxyContext, handle: number) {
+  constructor(context: ProxyContext, connection: ExchangeConnection, handle: number) {
     this.context = context;
+    this.connection = connection;
+    this.handle = handle;
+  }
+  bind(connection: ExchangeConnection, handle: number): void {
+    this.connection = connection;
     this.handle = handle;
   }
 
-  /** Addresses of the connection; asked of the engine once. */
   get info(): ConnectionInfo | undefined {
-    this.#info ??= this.context.engine.info(this.handle);
-    return this.#info;
+    return this.connection.info;
   }
   /** The id made for this request as text. */
   get requestIdText(): string {
@@ -81,6 +94,7 @@ export class Exchange {
     this.hostChanged = false;
     this.pathChanged = false;
     this.upgrade = '';
+    this.webSocketKey = '';
     this.madeRequestId = false;
     this.requestId = '';
     this.requestDone = requestDone;

@@ -8,6 +8,7 @@ import type { HttpManager } from './http-manager.js';
 import { line } from './lines.js';
 import { BODY } from './local-reply.js';
 import { sanitize } from './request-head.js';
+import { appendRequestUpgrade, requestUpgrade } from './upgrade.js';
 
 /** Numbers of the well-known names that are looked at in every request. */
 const LINE = {
@@ -40,6 +41,7 @@ export function requestEdits(manager: HttpManager, exchange: Exchange, records: 
   edits.reset();
 
   // Changes of what is there come first; `append` closes that part.
+  if (exchange.upgrade !== '') requestUpgrade(exchange, head, edits);
   const path = action.rewritePath === undefined ? undefined : action.rewritePath(exchange.path);
   const isRewritten = path !== undefined && path !== exchange.path;
   if (isRewritten) edits.target(path);
@@ -88,7 +90,8 @@ export function requestEdits(manager: HttpManager, exchange: Exchange, records: 
   if (action.includeAttemptCount && attemptIndex < 0) edits.append('x-envoy-attempt-count', `${exchange.attempts}`);
   if (viaLine !== undefined) edits.appendBytes(viaLine);
   // The engine has taken TE off: it was for this hop.
-  if (exchange.upgrade === '' && head.lineOf(LINE.TE) >= 0 && takesTrailers(head)) edits.appendBytes(TE_TRAILERS);
+  if (exchange.upgrade !== '') appendRequestUpgrade(exchange, head, edits);
+  else if (head.lineOf(LINE.TE) >= 0 && takesTrailers(head)) edits.appendBytes(TE_TRAILERS);
   if (record !== undefined) {
     choiceHeaders?.append(head, edits, record);
     routeHeaders?.append(head, edits, record);

@@ -17,7 +17,7 @@ const WORDS: ReadonlyMap<string, number> = new Map([
 const DEFAULT_BASE_MS = 25;
 
 /** How an attempt ended without a response head. */
-export type ResetKind = 'connect' | 'reset' | 'timeout' | 'unsent';
+export type ResetKind = 'connect' | 'reset' | 'refused' | 'timeout' | 'unsent';
 
 /** Whether, and when, one request is tried again: the route's policy with what the request's own headers say. One object is reused for many requests. */
 export class RetryState {
@@ -71,7 +71,8 @@ export class RetryState {
     const { on } = this;
     if ((on & (RETRY_ON.RESET | RETRY_ON.FIVE_XX | RETRY_ON.GATEWAY_ERROR)) !== 0) return true;
     if (kind === 'connect') return (on & (RETRY_ON.CONNECT_FAILURE | RETRY_ON.RESET_BEFORE_REQUEST)) !== 0;
-    return kind === 'unsent' && (on & RETRY_ON.RESET_BEFORE_REQUEST) !== 0;
+    if (kind === 'refused' && (on & RETRY_ON.REFUSED_STREAM) !== 0) return true;
+    return (kind === 'unsent' || kind === 'refused') && (on & RETRY_ON.RESET_BEFORE_REQUEST) !== 0;
   }
   /** Milliseconds to wait before the next attempt: fully jittered exponential back-off (Envoy, `RetryPolicy.retry_back_off`). Counts the retry. `random`: 0 <= r < 1. */
   next(random: number): number {
