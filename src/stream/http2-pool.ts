@@ -220,6 +220,7 @@ export class Http2Pool implements UpstreamPool {
     if (connection.state === STATE.CONNECTING) {
       this.#connecting--;
       connection.state = STATE.READY;
+      connection.lastUse = this.engine.now;
       this.#ready.push(connection);
       const { keepAlive } = this.#options;
       this.owner.connected(Math.max(0, this.engine.now - connection.startedAt));
