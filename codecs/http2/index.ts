@@ -1,6 +1,7 @@
 import type { StreamFraming } from '../../src/protocol/stream-framing.js';
 import { FAULTS, type FaultCode } from './faults.js';
 import { Http2Connection, http2Options } from './framing/connection.js';
+import { PREFACE } from './matcher.js';
 import type { OPTION } from './spec.js';
 
 export { FAULTS, type FaultCode } from './faults.js';
@@ -10,6 +11,7 @@ export { matchHttp2 } from './matcher.js';
 /** HTTP/2 (RFC 9113, RFC 7541). `native/http2_connection.h` is the same state machine in C++. */
 export const http2 = {
   name: 'http2',
+  preface: PREFACE,
   options: (limits) =>
     http2Options(
       Object.fromEntries(Object.entries(limits).map(([name, value]) => [screaming(name), value])) as Partial<Record<keyof typeof OPTION, number>>,

@@ -1,52 +1,27 @@
 /**
  * One connection of the fallback engine: a `net.Socket` with its state, its unread input and its output of the current batch. Decides nothing;
- * node-engine.ts does.
+ * node-engine.ts, node-messages.ts and node-streams.ts do.
  */
 import type { Socket } from 'node:net';
 import type { Codec } from '../protocol/codec.js';
 import type { Edits } from '../protocol/edits.js';
-import type { BodyFraming, Framing, FramingLimits, Input, MessageSession, OutHead, RequestContext, Room } from '../protocol/framing.js';
-import type { Head } from '../protocol/head.js';
-import { EDIT_FLAG, HEAD_FLAG } from '../protocol/head-layout.js';
-import type { CloseReason, ConnectionHandler, ConnectionInfo, WireCounters } from './engine.js';
+import type { Framing, FramingLimits, Input, MessageSession, OutHead, Room } from '../protocol/framing.js';
+import { Head } from '../protocol/head.js';
+import type { StreamFraming } from '../protocol/stream-framing.js';
+import type { CloseReason, ConnectionInfo, WireCounters } from './engine.js';
 import type { FrameReader } from './frame-reader.js';
+import { Endpoint, RX, type Trailers } from './node-endpoint.js';
 import type { SocketReader } from './node-reader.js';
-
-/** What a connection's input is at (the same states as in native/engine.cc). */
-export const RX = {
-  /** Upstream: nothing was asked; any byte is unexpected. */
-  IDLE: 0,
-  /** A head is awaited. */
-  HEAD: 1,
-  /** A head waits for a decision. */
-  PENDING: 2,
-  /** The body is moved, held or thrown away. */
-  BODY: 3,
-  /** The message is over, the exchange is not. */
-  DONE: 4,
-  /** Opaque bytes. */
-  RAW: 5,
-  /** Bytes are shown and kept. */
-  INSPECT: 6,
-  /** Broken: nothing is read any more. */
-  FAULTED: 7,
-  /** Answered and shut: the rest is thrown away. */
-  LINGER: 8,
-  /** Raw: the peer's FIN was passed on. */
-  EOF: 9,
-  /** Frames of a codec. */
-  FRAMES: 10,
-} as const;
-export type Rx = (typeof RX)[keyof typeof RX];
-
-/** What a connection's output is at. */
-export const TX = { IDLE: 0, BODY: 1, DONE: 2 } as const;
-export type Tx = (typeof TX)[keyof typeof TX];
+import { linesOf, type StreamSet } from './node-stream.js';
 
 /** A profile with its defaults filled in. */
 export interface NodeProfile {
-  readonly kind: 'raw' | 'inspect' | 'message' | 'frames';
+  readonly kind: 'raw' | 'inspect' | 'message' | 'frames' | 'streams';
   readonly framing: Framing | undefined;
+  readonly streamFraming: StreamFraming | undefined;
+  readonly streamOptions: Int32Array;
+  /** Number and profile of connections that begin with its preface. */
+  readonly preface: { readonly number: number; readonly profile: NodeProfile; readonly bytes: Uint8Array } | undefined;
   readonly codec: Codec | undefined;
   /** 0: it has no frames. */
   readonly maxFrameBytes: number;
@@ -60,14 +35,6 @@ export interface NodeProfile {
   readonly lingerMs: number;
   readonly lingerBytes: number;
   readonly wire: WireCounters | undefined;
-}
-
-/** What is kept of a request so that it can be sent again. */
-export interface Retained {
-  readonly head: Head;
-  readonly chunks: Uint8Array[];
-  bytes: number;
-  trailers: Uint8Array;
 }
 
 /** Output pieces up to this size are copied together: one write is cheaper than a vector of small ones. */
@@ -155,8 +122,7 @@ export class NodeInput implements Input {
   }
 }
 
-export class NodeConnection {
-  readonly handle: number;
+export class NodeConnection extends Endpoint {
   readonly socket: Socket;
   readonly reader: SocketReader;
   readonly #rooms: RoomPool;
@@ -164,8 +130,11 @@ export class NodeConnection {
   readonly #room: Room & { bytes: Uint8Array } = { bytes: EMPTY, at: 0 };
   #roomStart = 0;
   profile: NodeProfile;
-  handler: ConnectionHandler | undefined;
   session: MessageSession | undefined;
+  /** Of a connection whose messages are streams. */
+  streams: StreamSet | undefined;
+  /** Its first bytes may still turn out to be the preface of the profile's other protocol. */
+  mayBePreface = false;
   /** Of a connection with frames; `frame` of it is good while `onFrame` runs (`inFrame`). */
   frames: FrameReader | undefined;
   inFrame = false;
@@ -173,45 +142,19 @@ export class NodeConnection {
   frameLeft = 0;
   /** The next frame is not shown before it is whole. */
   wantsWhole = false;
-  /** Connections that are not read until this one's output has shrunk. */
-  readonly waiters: NodeConnection[] = [];
+  /** Those that go on when this one's output has shrunk. */
+  readonly waiters: Endpoint[] = [];
   readonly input = new NodeInput();
-  rx: Rx = RX.RAW;
-  tx: Tx = TX.IDLE;
   connecting = false;
-  /** Stopped by `pause`. */
-  paused = false;
-  /** The other side's output is above its watermark. */
-  blocked = false;
-  held = false;
-  discard = false;
-  /** In the list of connections to be run, to be flushed. */
-  ready = false;
+  /** In the list of connections to be flushed. */
   dirty = false;
-  /** The message just read lets the connection live on. */
-  keepAlive = false;
   closeAfter = false;
   closing = false;
   shutAfterFlush = false;
   /** FIN was (or is about to be) sent. */
   shut = false;
-  /** `onClosed` is on its way; nothing happens any more. */
-  finished = false;
-  clientHttp11 = true;
-  expectsContinue = false;
-  head: Head | undefined;
-  retained: Retained | undefined;
-  request: RequestContext = NOTHING_ASKED;
-  /** Framing of the body being read, and of the one being written. */
-  inFraming: BodyFraming = 'none';
-  outFraming: BodyFraming = 'none';
-  /** Where the body that is read here goes, and where the one that is written here comes from. */
-  sink: NodeConnection | undefined;
-  source: NodeConnection | undefined;
-  messageBytes = 0;
-  /** Of the message being read; -1: not known. */
-  contentLength = -1;
   received = 0;
+  /** Bytes put into the output of the connection itself; frames of a codec are counted when they are taken over. */
   written = 0;
   lingerLeft = 0;
   idleMs: number;
@@ -228,7 +171,7 @@ export class NodeConnection {
   #reading = true;
 
   constructor(handle: number, socket: Socket, reader: SocketReader, profile: NodeProfile, rooms: RoomPool) {
-    this.handle = handle;
+    super(handle);
     this.socket = socket;
     this.reader = reader;
     this.#rooms = rooms;
@@ -236,16 +179,23 @@ export class NodeConnection {
     this.idleMs = profile.idleMs;
   }
 
+  get carrier(): NodeConnection {
+    return this;
+  }
   /** Output bytes that wait in the process. */
   get queued(): number {
-    return this.#outBytes + this.socket.writableLength;
+    return this.unsent + this.socket.writableLength;
   }
   /** Output bytes of this batch, not given to the socket yet. */
   get unsent(): number {
-    return this.#outBytes;
+    return this.streams === undefined ? this.#outBytes : this.#outBytes + this.streams.codec.output.length;
   }
-  get isDownstream(): boolean {
-    return this.profile.downstream;
+  /** Bytes that the system has taken. */
+  get sent(): number {
+    return this.written - this.#outBytes - this.socket.writableLength;
+  }
+  get isFull(): boolean {
+    return this.queued > this.profile.highBytes;
   }
   /** Nothing is open on the connection, so that its idle time counts. */
   get isBetween(): boolean {
@@ -257,9 +207,25 @@ export class NodeConnection {
         return true;
       case RX.HEAD:
         return this.isDownstream && this.headTimer === undefined;
+      case RX.STREAMS:
+        return this.streams?.size === 0;
       default:
         return false;
     }
+  }
+
+  putBody(bytes: Uint8Array, isLent: boolean, _ends: boolean): void {
+    if (bytes.length === 0) return;
+    if (this.outFraming === 'chunked' && this.session !== undefined) {
+      for (const piece of this.session.encodeBody(bytes, 'chunked')) this.put(piece, isLent);
+    } else this.put(bytes, isLent);
+  }
+  putEnd(trailers: Trailers): boolean {
+    if (this.rx === RX.RAW || this.rx === RX.EOF) this.shutAfterFlush = true;
+    else if (this.outFraming === 'chunked' && this.session !== undefined) {
+      this.put(this.session.encodeEnd(trailers instanceof Head ? linesOf(trailers) : trailers, 'chunked'), true);
+    }
+    return true;
   }
 
   /** Queues a head (see `MessageSession.writeHead`). */
@@ -314,6 +280,8 @@ export class NodeConnection {
   }
   /** Gives the output of the batch to the socket; `written` is called when all of it has left the process. */
   send(written: (() => void) | undefined): void {
+    const { streams } = this;
+    if (streams !== undefined && streams.codec.output.length > 0) this.put(streams.codec.output.take());
     if (this.#outBytes === 0) return;
     const { socket } = this;
     const out = this.#out;
@@ -346,6 +314,7 @@ export class NodeConnection {
     this.#room.at = this.#roomStart = 0;
   }
   dropOutput(): void {
+    this.streams?.codec.output.take();
     if (this.#outBytes === 0) return;
     this.#out = [];
     this.written -= this.#outBytes;
@@ -373,28 +342,11 @@ export class NodeConnection {
     if (wanted) this.socket.resume();
     else this.socket.pause();
   }
-  /** What a request asks for, for the framing of its response. */
-  static requestOf(head: Head): RequestContext {
-    const { flags } = head;
-    return {
-      isHead: (flags & HEAD_FLAG.HEAD_METHOD) !== 0,
-      isConnect: (flags & HEAD_FLAG.CONNECT) !== 0,
-      isUpgrade: (flags & HEAD_FLAG.UPGRADE) !== 0,
-      isHttp11: (flags & HEAD_FLAG.HTTP_11) !== 0,
-    };
-  }
   clearTimers(): void {
     clearTimeout(this.idleTimer);
     clearTimeout(this.headTimer);
     clearTimeout(this.endTimer);
+    clearTimeout(this.streams?.settingsTimer);
     this.idleTimer = this.headTimer = this.endTimer = undefined;
   }
 }
-
-const NOTHING_ASKED: RequestContext = { isHead: false, isConnect: false, isUpgrade: false, isHttp11: true };
-
-/** The request as it goes upstream: an upgrade only where the forwarder lets it pass. */
-export const requestAsSent = (request: RequestContext, flags: number): RequestContext => {
-  const isUpgrade = (flags & EDIT_FLAG.UPGRADE) !== 0;
-  return request.isUpgrade === isUpgrade ? request : { ...request, isUpgrade };
-};

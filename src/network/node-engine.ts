@@ -3,11 +3,15 @@
  * the states and their names are those of native/engine.cc. It cannot do SO_ORIGINAL_DST, IP_TRANSPARENT, IP_FREEBIND and SO_MARK, nor SO_REUSEPORT on Node
  * 20: options that ask for these throw ConfigError.
  *
+ * Messages are moved by node-messages.ts, between the endpoints of node-endpoint.ts: connections (node-connection.ts) and streams (node-stream.ts). What is left
+ * here are sockets, handles, the queue of events, raw bytes, frames of codecs, ends and times.
+ *
  * ```
  *   downstream   HEAD -> PENDING -> BODY -> DONE -> HEAD ...        every state may end in FAULTED, or in closing and LINGER
  *   upstream     IDLE -> HEAD -> PENDING -> BODY -> IDLE (reusable) or DONE
  *                         ^--- 1xx ----'
  *   raw          INSPECT -> RAW -> EOF
+ *   HTTP/2       STREAMS, and each stream as above: downstream from PENDING to DONE, upstream from IDLE to DONE
  * ```
  * What one read of one socket sets off is done at once, in rounds: events are delivered one after the other, then the connections that have become ready
  * are run, until nothing is left. Output is written at the end of the event loop's turn, once for each connection: all that a turn has read is answered
@@ -15,12 +19,9 @@
  */
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { CodecError, ConfigError } from '../base/errors.js';
-import { DEFAULT_MAX_FRAME_BYTES } from '../protocol/codec.js';
+import { ConfigError } from '../base/errors.js';
 import type { Edits } from '../protocol/edits.js';
-import type { BodyFraming } from '../protocol/framing.js';
 import type { Head } from '../protocol/head.js';
-import { EDIT, EDIT_FLAG, HEAD_FLAG } from '../protocol/head-layout.js';
 import {
   type CloseReason,
   type ConnectionHandler,
@@ -37,16 +38,16 @@ import {
   type Traffic,
 } from './engine.js';
 import { FrameReader } from './frame-reader.js';
-import { NodeConnection, type NodeProfile, RoomPool, RX, requestAsSent, TX } from './node-connection.js';
+import { NodeConnection, type NodeProfile, RoomPool } from './node-connection.js';
+import { type Endpoint, EVENT, NO_BYTES, RX, TX } from './node-endpoint.js';
 import { openListener } from './node-listener.js';
+import { Messages } from './node-messages.js';
 import { checkListenOptions, connectOptions, knowsReusePort, socketInfo } from './node-options.js';
+import { nodeProfile } from './node-profile.js';
 import { ReadBuffers, readInto, SocketReader } from './node-reader.js';
+import { NodeStream, type StreamSet } from './node-stream.js';
+import { Streams, type StreamsCore } from './node-streams.js';
 
-const DEFAULT_HEAD_BYTES = 61_440;
-const DEFAULT_HEADERS = 100;
-const DEFAULT_BUFFER_BYTES = 1024 * 1024;
-const DEFAULT_LINGER_MS = 1000;
-const DEFAULT_LINGER_BYTES = 1024 * 1024;
 const DEFAULT_CONNECT_MS = 5000;
 /** How long the last output of a closing connection may make no progress. */
 const FLUSH_MS = 30_000;
@@ -60,13 +61,10 @@ const INSPECT_BYTES = 64 * 1024;
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK = (1 << 11) - 1;
-const NO_BYTES = new Uint8Array(0);
-
-const EVENT = { CONNECTED: 0, HEAD: 1, PEEK: 2, END: 3, FAULT: 4, TIMEOUT: 5, CLOSED: 6 } as const;
-/** One shape for all kinds. `number` is bytes (END), `flags` FORWARD bits (END), `text` a close reason or time-out, `errno` with CLOSED. */
+/** One shape for all kinds. `number` is bytes (END) or what the kind is about, `flags` FORWARD bits (END), `text` a close reason, time-out or error, `errno` with CLOSED. */
 interface QueuedEvent {
   readonly kind: number;
-  readonly connection: NodeConnection;
+  readonly endpoint: Endpoint;
   readonly number: number;
   readonly flags: number;
   readonly text: string;
@@ -75,7 +73,7 @@ interface QueuedEvent {
 }
 
 /** What the input of a new connection is at. */
-const FIRST_RX = { raw: RX.RAW, inspect: RX.INSPECT, message: RX.HEAD, frames: RX.FRAMES } as const;
+const FIRST_RX = { raw: RX.RAW, inspect: RX.INSPECT, message: RX.HEAD, frames: RX.FRAMES, streams: RX.STREAMS } as const;
 const framesOf = ({ codec, downstream, maxFrameBytes, cutThroughBytes }: NodeProfile): FrameReader | undefined =>
   codec === undefined ? undefined : new FrameReader(codec, downstream ? 'downstream' : 'upstream', maxFrameBytes, cutThroughBytes);
 
@@ -88,7 +86,7 @@ class NodeEngine implements Engine {
   readonly name = 'fallback';
   readonly capabilities: EngineCapabilities = { originalDst: false, transparent: false, mark: false, reusePort: knowsReusePort() };
   readonly #profiles: NodeProfile[] = [];
-  readonly #slots: (NodeConnection | undefined)[] = [];
+  readonly #slots: (Endpoint | undefined)[] = [];
   readonly #generations: number[] = [];
   readonly #free: number[] = [];
   readonly #servers = new Map<number, Server>();
@@ -99,10 +97,11 @@ class NodeEngine implements Engine {
   readonly #events: (QueuedEvent | undefined)[] = [];
   #nextEvent = 0;
   #lastEvent = 0;
-  #movedBytes = 0;
+  readonly #messages: Messages;
+  readonly #streams: Streams;
   readonly #rooms = new RoomPool();
   readonly #readBuffers = new ReadBuffers();
-  readonly #ready: NodeConnection[] = [];
+  readonly #ready: Endpoint[] = [];
   readonly #dirty: NodeConnection[] = [];
   #draining = false;
   #flushIsScheduled = false;
@@ -123,6 +122,30 @@ class NodeEngine implements Engine {
     this.#wake();
   };
 
+  constructor() {
+    const engine = this;
+    const core: StreamsCore = {
+      get now() {
+        return engine.now;
+      },
+      get isQuiet() {
+        return engine.#nextEvent === engine.#lastEvent;
+      },
+      emit: (...event) => this.#emit(...event),
+      enqueue: (endpoint) => this.#enqueue(endpoint),
+      markDirty: (connection) => this.#markDirty(connection),
+      touch: (connection) => this.#touch(connection),
+      updateReading: (connection) => this.#updateReading(connection),
+      startClosing: (connection, reason) => this.#startClosing(connection, reason),
+      finish: (endpoint, reason, errno) => this.#finish(endpoint, reason, errno),
+      drain: (connection) => this.#streams.drain(connection),
+      wake: () => this.#wake(),
+      openStream: (connection, set) => this.#openStream(connection, set),
+    };
+    this.#messages = new Messages(core);
+    this.#streams = new Streams(core, this.#messages);
+  }
+
   get now(): number {
     // Between two batches (a timer of the caller, a promise) the time of the last one may be old.
     if (!this.#draining) this.#now = performance.now();
@@ -132,33 +155,8 @@ class NodeEngine implements Engine {
   // ---- configuration ----------------------------------------------------------------------------------------------------------------------
 
   profile(options: ProfileOptions): Profile {
-    const { framing } = options;
-    if (typeof framing !== 'string' && 'connect' in framing) throw new ConfigError(`the fallback engine has no framing ${framing.name}`);
-    const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
-    const highBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
-    this.#profiles.push({
-      kind: framing === 'raw' || framing === 'inspect' ? framing : 'framing' in framing ? 'frames' : 'message',
-      framing: framing === 'raw' || framing === 'inspect' || 'framing' in framing ? undefined : framing,
-      codec: framing === 'raw' || framing === 'inspect' || !('framing' in framing) ? undefined : framing,
-      maxFrameBytes:
-        typeof framing !== 'string' && 'framing' in framing ? (options.maxFrameBytes ?? framing.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES) : 0,
-      cutThroughBytes: options.cutThroughBytes ?? 0,
-      limits: {
-        maxHeadBytes,
-        maxHeaders: options.maxHeaders ?? DEFAULT_HEADERS,
-        maxTargetBytes: options.maxTargetBytes ?? maxHeadBytes,
-        acceptHttp10: options.acceptHttp10 ?? true,
-        underscores: options.underscores ?? 'allow',
-      },
-      downstream: options.side === 'downstream',
-      highBytes,
-      maxRetainBytes: options.maxRetainBytes ?? highBytes,
-      idleMs: options.idleTimeoutMs ?? 0,
-      headMs: options.headTimeoutMs ?? 0,
-      lingerMs: options.lingerMs ?? DEFAULT_LINGER_MS,
-      lingerBytes: options.lingerBytes ?? DEFAULT_LINGER_BYTES,
-      wire: options.wire,
-    });
+    const { prefaceProfile } = options;
+    this.#profiles.push(nodeProfile(options, prefaceProfile === undefined ? undefined : this.#profileOf(prefaceProfile)));
     return this.#profiles.length - 1;
   }
 
@@ -175,6 +173,8 @@ class NodeEngine implements Engine {
       const { socket } = connection;
       connection.info = socketInfo(socket, path, true);
       connection.rx = FIRST_RX[profile.kind];
+      connection.mayBePreface = profile.preface !== undefined;
+      this.#streams.begin(connection, profile);
       this.#attach(connection);
       this.#touch(connection);
       const handler = this.#stopped ? undefined : accept(connection.handle, handle);
@@ -200,6 +200,7 @@ class NodeEngine implements Engine {
     connection.handler = handler;
     connection.connecting = true;
     connection.rx = profile.kind === 'message' ? RX.IDLE : FIRST_RX[profile.kind];
+    this.#streams.begin(connection, profile);
     const path = 'path' in options.address ? options.address.path : undefined;
     const limitMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_MS;
     if (limitMs > 0) {
@@ -215,6 +216,7 @@ class NodeEngine implements Engine {
       connection.endTimer = undefined;
       connection.connecting = false;
       connection.info = socketInfo(socket, path, false);
+      this.#streams.startSettingsTimer(connection);
       this.#touch(connection);
       this.#emit(EVENT.CONNECTED, connection);
       this.#markDirty(connection);
@@ -233,21 +235,35 @@ class NodeEngine implements Engine {
   // ---- slots and sockets ------------------------------------------------------------------------------------------------------------------
 
   #openSlot(socket: Socket, reader: SocketReader, profile: NodeProfile): NodeConnection {
+    const connection = new NodeConnection(this.#newHandle(), socket, reader, profile, this.#rooms);
+    connection.session = profile.framing?.open(profile.downstream ? 'downstream' : 'upstream', profile.limits);
+    connection.frames = framesOf(profile);
+    this.#slots[connection.handle & INDEX_MASK] = connection;
+    this.#open++;
+    return connection;
+  }
+  #openStream(connection: NodeConnection, set: StreamSet): NodeStream {
+    const stream = new NodeStream(this.#newHandle(), connection, set);
+    this.#slots[stream.handle & INDEX_MASK] = stream;
+    return stream;
+  }
+  #newHandle(): number {
     const index = this.#free.pop() ?? this.#slots.length;
     if (index > INDEX_MASK) throw new RangeError('too many connections');
     const generation = ((this.#generations[index] ?? 0) + 1) & GENERATION_MASK || 1;
     this.#generations[index] = generation;
-    const connection = new NodeConnection(generation * (1 << INDEX_BITS) + index, socket, reader, profile, this.#rooms);
-    connection.session = profile.framing?.open(profile.downstream ? 'downstream' : 'upstream', profile.limits);
-    connection.frames = framesOf(profile);
-    this.#slots[index] = connection;
-    this.#open++;
-    return connection;
+    // Taken at once: the next one must not get it.
+    this.#slots[index] = undefined;
+    return generation * (1 << INDEX_BITS) + index;
   }
 
-  #find(handle: number): NodeConnection | undefined {
-    const connection = this.#slots[handle & INDEX_MASK];
-    return connection !== undefined && connection.handle === handle && !connection.finished ? connection : undefined;
+  #find(handle: number): Endpoint | undefined {
+    const endpoint = this.#slots[handle & INDEX_MASK];
+    return endpoint !== undefined && endpoint.handle === handle && !endpoint.finished ? endpoint : undefined;
+  }
+  #findConnection(handle: number): NodeConnection | undefined {
+    const endpoint = this.#find(handle);
+    return endpoint instanceof NodeConnection ? endpoint : undefined;
   }
 
   #attach(connection: NodeConnection): void {
@@ -301,8 +317,8 @@ class NodeEngine implements Engine {
 
   // ---- the queue --------------------------------------------------------------------------------------------------------------------------
 
-  #emit(kind: number, connection: NodeConnection, number = 0, flags = 0, text = '', errno = '', fault?: FramingFault): void {
-    this.#events[this.#lastEvent++] = { kind, connection, number, flags, text, errno, fault };
+  #emit(kind: number, endpoint: Endpoint, number = 0, flags = 0, text = '', errno = '', fault?: FramingFault): void {
+    this.#events[this.#lastEvent++] = { kind, endpoint, number, flags, text, errno, fault };
     this.#schedule();
   }
   /** Commands given between two batches: a batch of their own follows when the caller has returned. */
@@ -311,14 +327,16 @@ class NodeEngine implements Engine {
     this.#scheduled = true;
     process.nextTick(this.#drainLater);
   }
-  #enqueue(connection: NodeConnection): void {
-    if (connection.ready || connection.finished) return;
-    connection.ready = true;
-    this.#ready.push(connection);
+  #enqueue(endpoint: Endpoint): void {
+    if (endpoint.ready || endpoint.finished) return;
+    endpoint.ready = true;
+    this.#ready.push(endpoint);
     this.#schedule();
   }
   #markDirty(connection: NodeConnection): void {
-    if (connection.dirty || connection.finished) return;
+    if (connection.finished) return;
+    if (connection.unsent > MUCH_BYTES) this.#hasMuch = true;
+    if (connection.dirty) return;
     connection.dirty = true;
     this.#dirty.push(connection);
     if (this.#flushIsScheduled) return;
@@ -365,7 +383,8 @@ class NodeEngine implements Engine {
         const ready = this.#ready.pop();
         if (ready === undefined) break;
         ready.ready = false;
-        this.#run(ready);
+        if (ready instanceof NodeStream) this.#messages.run(ready);
+        else this.#run(ready.carrier);
       }
       whole = true;
     } finally {
@@ -375,22 +394,22 @@ class NodeEngine implements Engine {
   }
 
   #deliver(event: QueuedEvent): void {
-    const { connection } = event;
-    const { handle, handler } = connection;
-    if (event.kind === EVENT.CLOSED) {
-      try {
-        if (!this.#stopped) handler?.onClosed(handle, event.text as CloseReason, event.errno);
-      } finally {
-        const index = handle & INDEX_MASK;
-        this.#slots[index] = undefined;
-        this.#free.push(index);
-      }
+    const { endpoint, kind } = event;
+    const { handle } = endpoint;
+    if (kind === EVENT.CLOSED) {
+      this.#deliverEnd(endpoint, event);
       return;
     }
-    if (connection.finished || (connection.closing && event.kind !== EVENT.END) || handler === undefined) return;
-    switch (event.kind) {
+    const connection = endpoint.carrier;
+    // A message that came to its end before its stream did is told of.
+    if (endpoint.finished && !(kind === EVENT.END && endpoint instanceof NodeStream && endpoint.isDone)) return;
+    if (connection.closing && kind !== EVENT.END && event.fault?.where !== 'connection') return;
+    if (endpoint instanceof NodeStream && endpoint.isNew && !this.#introduce(endpoint)) return;
+    const { handler } = endpoint;
+    if (handler === undefined) return;
+    switch (kind) {
       case EVENT.HEAD:
-        if (connection.rx === RX.PENDING && connection.head !== undefined) handler.onHead?.(handle, connection.head);
+        if (endpoint.rx === RX.PENDING && endpoint.head !== undefined) handler.onHead?.(handle, endpoint.head);
         return;
       case EVENT.END:
         handler.onEnd?.(handle, event.number, event.flags);
@@ -404,9 +423,46 @@ class NodeEngine implements Engine {
       case EVENT.FAULT:
         if (event.fault !== undefined) handler.onFault?.(handle, event.fault);
         return;
+      case EVENT.PROTOCOL:
+        handler.onProtocol?.(handle, event.number);
+        return;
+      case EVENT.STREAM_LIMIT:
+        handler.onStreamLimit?.(handle, event.number);
+        return;
+      case EVENT.GO_AWAY:
+        handler.onGoAway?.(handle, event.text);
+        return;
+      case EVENT.PONG:
+        handler.onPong?.(handle);
+        return;
       default:
         handler.onTimeout?.(handle, event.text as 'idle' | 'head');
     }
+  }
+  #deliverEnd(endpoint: Endpoint, { text, errno }: QueuedEvent): void {
+    const { handle, handler } = endpoint;
+    const isStream = endpoint instanceof NodeStream;
+    try {
+      // Of a stream that nobody has been shown nobody hears.
+      if (!this.#stopped && !(isStream && endpoint.isNew)) handler?.onClosed(handle, text as CloseReason, errno);
+    } finally {
+      const index = handle & INDEX_MASK;
+      this.#slots[index] = undefined;
+      this.#free.push(index);
+      if (isStream && endpoint.id > 0) {
+        endpoint.set.codec.release(endpoint.id);
+        this.#streams.checkDrained(endpoint.carrier);
+      }
+    }
+  }
+  /** Asks who takes the events of a new stream. False: nobody does. */
+  #introduce(stream: NodeStream): boolean {
+    const { carrier } = stream;
+    stream.isNew = false;
+    stream.handler = carrier.handler?.onStream?.(carrier.handle, stream.handle);
+    if (stream.handler !== undefined) return true;
+    this.#streams.refuse(stream);
+    return false;
   }
 
   // ---- input ------------------------------------------------------------------------------------------------------------------------------
@@ -416,7 +472,7 @@ class NodeEngine implements Engine {
     const { input } = connection;
     while (!connection.finished && !connection.paused && !connection.closing) {
       const before = connection.rx;
-      if (input.unread > 0 || before === RX.INSPECT) this.#consume(connection);
+      if (input.unread > 0 || before === RX.INSPECT || connection.shows !== 0) this.#consume(connection);
       if (connection.finished || connection.closing) break;
       // A body that ended made room for what follows; anything else waits for more bytes or a command.
       if (connection.rx !== before) continue;
@@ -427,7 +483,7 @@ class NodeEngine implements Engine {
   }
   /** Unread bytes wait for the other side, so that the FIN behind them does not count yet. */
   #isStuck(connection: NodeConnection): boolean {
-    if (connection.rx === RX.HEAD || connection.rx === RX.FRAMES) return connection.blocked;
+    if (connection.rx === RX.HEAD || connection.rx === RX.FRAMES || connection.rx === RX.STREAMS) return connection.blocked;
     if (connection.rx === RX.BODY) return connection.held || connection.blocked || (connection.sink === undefined && !connection.discard);
     return connection.input.unread > 0;
   }
@@ -440,17 +496,20 @@ class NodeEngine implements Engine {
         return;
       case RX.BODY:
         if (connection.held || connection.blocked || (connection.sink === undefined && !connection.discard)) return;
-        this.#pump(connection, true);
+        this.#messages.pump(connection, true);
+        return;
+      case RX.STREAMS:
+        this.#streams.read(connection);
         return;
       case RX.RAW: {
         const { sink } = connection;
         if (sink === undefined || connection.blocked) return;
         this.#touch(connection);
-        this.#touch(sink);
-        sink.put(input.offset === 0 ? input.bytes : input.bytes.subarray(input.offset), input.isLent);
+        this.#touch(sink.carrier);
+        sink.putBody(input.offset === 0 ? input.bytes : input.bytes.subarray(input.offset), input.isLent, false);
         input.clear();
-        this.#markDirty(sink);
-        this.#checkWatermark(connection, sink);
+        this.#markDirty(sink.carrier);
+        this.#messages.throttle(connection, sink);
         return;
       }
       case RX.INSPECT:
@@ -480,7 +539,7 @@ class NodeEngine implements Engine {
       try {
         frameBytes = frames.next(input.bytes, input.offset, input.bytes.length, connection.wantsWhole);
       } catch (cause) {
-        this.#fault(connection, cause, 'head');
+        this.#messages.fault(connection, cause, 'head');
         return;
       }
       if (frameBytes === 0) break;
@@ -502,26 +561,26 @@ class NodeEngine implements Engine {
 
   /** Moves what has come of a frame that is cut through. */
   #pumpFrame(connection: NodeConnection): void {
-    const { input, sink } = connection;
+    const { input } = connection;
+    const sink = connection.sink?.carrier;
     const count = Math.min(connection.frameLeft, input.unread);
     connection.frameLeft -= count;
     if (sink !== undefined) {
       this.#touch(sink);
       sink.put(input.bytes.subarray(input.offset, input.offset + count), input.isLent);
       this.#markDirty(sink);
-      if (sink.unsent > MUCH_BYTES) this.#hasMuch = true;
       if (connection.frameLeft === 0) {
         sink.source = undefined;
         connection.sink = undefined;
-      } else this.#checkWatermark(connection, sink);
+      } else this.#messages.throttle(connection, sink);
     }
     input.offset += count;
     if (connection.frameLeft === 0) connection.handler?.onEnd?.(connection.handle, 0, FORWARD.DONE);
   }
 
   sendFrame(from: number, to: number, idLow: number, idHigh: number): boolean {
-    const source = this.#find(from);
-    const target = this.#find(to);
+    const source = this.#findConnection(from);
+    const target = this.#findConnection(to);
     if (source?.frames === undefined || !source.inFrame || target === undefined || target.closing) return false;
     // In the middle of a frame.
     if (target.source !== undefined || source.frameLeft > 0) return false;
@@ -533,7 +592,6 @@ class NodeEngine implements Engine {
     if (!target.putFrame(source.frames, idLow, idHigh)) target.put(source.frames.withId(idLow, idHigh), true);
     this.#touch(target);
     this.#markDirty(target);
-    if (target.unsent > MUCH_BYTES) this.#hasMuch = true;
     const { frame } = source.frames;
     if (frame.isPartial) {
       // It ties the two connections together.
@@ -546,9 +604,7 @@ class NodeEngine implements Engine {
     // The upstream connection of others is read on: it is the client's own requests that wait.
     const fed = target.isDownstream ? target : source;
     if (!fed.blocked) {
-      fed.blocked = true;
-      target.waiters.push(fed);
-      this.#updateReading(fed);
+      this.#messages.throttle(fed, target);
     }
     return true;
   }
@@ -569,24 +625,25 @@ class NodeEngine implements Engine {
         this.#finishFlushed(connection, connection.input.unread > 0 || connection.frameLeft > 0 ? 'truncated' : 'remote');
         return;
       case RX.HEAD:
-        this.#finishFlushed(connection, connection.session?.midMessage ? 'truncated' : 'remote');
+        this.#finishFlushed(connection, connection.session?.midMessage || connection.input.unread > 0 ? 'truncated' : 'remote');
+        return;
+      case RX.STREAMS:
+        this.#streams.endAll(connection, 'reset', '');
+        this.#finishFlushed(connection, connection.input.unread > 0 ? 'truncated' : 'remote');
         return;
       case RX.IDLE:
         this.#finish(connection, 'remote', '');
         return;
       case RX.DONE:
-        if (!connection.isDownstream) this.#finish(connection, 'remote', '');
+        if (!connection.isDownstream && !connection.endWaits && !connection.shownEnd) this.#finish(connection, 'remote', '');
         return;
       case RX.BODY:
         // A body until close ends here, and the pump has seen it; whatever is still open was cut short.
-        this.#pump(connection, true);
+        this.#messages.pump(connection, true);
         if (connection.rx === RX.BODY && !connection.finished && !this.#isStuck(connection)) this.#finishFlushed(connection, 'truncated');
         return;
       case RX.RAW:
-        if (connection.sink === undefined) return;
-        connection.rx = RX.EOF;
-        connection.sink.shutAfterFlush = true;
-        this.#markDirty(connection.sink);
+        this.#messages.endRaw(connection);
         return;
       default:
     }
@@ -602,166 +659,69 @@ class NodeEngine implements Engine {
     if (connection.finished) return;
     // Frames have a bound of their own, and are taken as soon as they are whole.
     const full =
-      connection.rx !== RX.FRAMES && connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
+      connection.rx !== RX.FRAMES &&
+      connection.rx !== RX.STREAMS &&
+      connection.input.unread >= (connection.rx === RX.INSPECT ? INSPECT_BYTES : connection.profile.highBytes);
     connection.setReading(connection.closing || !(connection.paused || connection.blocked || full));
   }
 
   #readHead(connection: NodeConnection): void {
     const { input, session } = connection;
     if (session === undefined) return;
+    if (connection.mayBePreface && this.#waitsForPreface(connection)) return;
     let head: Head;
     try {
       const step = session.next(input);
       if (step.kind !== 'head') {
-        if (connection.isDownstream && session.midMessage && connection.headTimer === undefined) {
-          if (connection.profile.headMs > 0) this.#startHeadTimer(connection);
-          else this.#touch(connection);
-        }
+        if (session.midMessage) this.#headHasBegun(connection);
         return;
       }
       head = step.head;
     } catch (cause) {
-      this.#fault(connection, cause, 'head');
+      this.#messages.fault(connection, cause, 'head');
       return;
     }
-    connection.rx = RX.PENDING;
-    connection.head = head;
-    connection.keepAlive = head.keepAlive;
-    connection.messageBytes = 0;
-    connection.contentLength = head.contentLength;
     if (connection.headTimer !== undefined) this.#stopHeadTimer(connection);
-    if (connection.isDownstream) {
-      connection.request = NodeConnection.requestOf(head);
-      connection.clientHttp11 = connection.request.isHttp11;
-      connection.expectsContinue = (head.flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0;
-    }
-    this.#emit(EVENT.HEAD, connection);
+    this.#messages.present(connection, head);
   }
-
-  #fault(connection: NodeConnection, cause: unknown, where: 'head' | 'body'): void {
-    if (!(cause instanceof CodecError)) throw cause;
-    connection.rx = RX.FAULTED;
-    connection.closeAfter = true;
-    connection.input.clear();
+  #headHasBegun(connection: NodeConnection): void {
+    if (!connection.isDownstream || connection.headTimer !== undefined) return;
+    if (connection.profile.headMs > 0) this.#startHeadTimer(connection);
+    else this.#touch(connection);
+  }
+  /** The first bytes of a connection that may be one of two protocols. True: it is not HTTP/1, or more bytes have to say so. */
+  #waitsForPreface(connection: NodeConnection): boolean {
+    const { input } = connection;
+    const { preface } = connection.profile;
+    if (preface === undefined) return false;
+    const count = Math.min(input.unread, preface.bytes.length);
+    let same = 0;
+    while (same < count && input.bytes[input.offset + same] === preface.bytes[same]) same++;
+    if (same < count) {
+      connection.mayBePreface = false;
+      return false;
+    }
+    if (count < preface.bytes.length) {
+      this.#headHasBegun(connection);
+      return true;
+    }
+    connection.mayBePreface = false;
     this.#stopHeadTimer(connection);
-    const side = connection.isDownstream ? 'downstream' : 'upstream';
-    const status = connection.profile.framing?.statusOf(cause.code, side) ?? 400;
-    this.#emit(EVENT.FAULT, connection, 0, 0, '', '', { protocol: cause.protocol, code: cause.code, offset: cause.offset, status, where });
+    this.#become(connection, preface.profile);
+    this.#emit(EVENT.PROTOCOL, connection, preface.number);
+    this.#enqueue(connection);
+    return true;
   }
-
-  /** Moves the body on as far as there are bytes and the other side takes them. `announce`: an end found here is told by `onEnd`. */
-  #pump(connection: NodeConnection, announce: boolean): void {
-    const { input, session } = connection;
-    if (session === undefined) return;
-    while (connection.rx === RX.BODY) {
-      if (connection.blocked && input.unread > 0) return;
-      let kind: string;
-      let bytes: Uint8Array = NO_BYTES;
-      try {
-        const step = session.next(input);
-        kind = step.kind;
-        if (step.kind === 'body') bytes = step.bytes;
-        else if (step.kind === 'end') bytes = step.trailers;
-      } catch (cause) {
-        this.#fault(connection, cause, 'body');
-        return;
-      }
-      if (kind === 'end') {
-        this.#bodyDone(connection, bytes, announce);
-        return;
-      }
-      if (kind !== 'body') return;
-      connection.messageBytes += bytes.length;
-      if (connection.retained !== undefined) this.#retain(connection, bytes);
-      const { sink } = connection;
-      if (sink === undefined) continue;
-      this.#putBody(sink, bytes, input.isLent);
-      this.#checkWatermark(connection, sink);
-    }
-  }
-
-  #retain(connection: NodeConnection, bytes: Uint8Array): void {
-    const { retained } = connection;
-    if (retained === undefined) return;
-    retained.bytes += bytes.length;
-    if (retained.bytes > connection.profile.maxRetainBytes) connection.retained = undefined;
-    else retained.chunks.push(connection.input.isLent ? Buffer.from(bytes) : bytes);
-  }
-
-  #putBody(to: NodeConnection, bytes: Uint8Array, isLent: boolean): void {
-    if (bytes.length === 0) return;
-    if (to.outFraming === 'chunked' && to.session !== undefined) {
-      for (const piece of to.session.encodeBody(bytes, 'chunked')) to.put(piece, isLent);
-    } else to.put(bytes, isLent);
-    this.#markDirty(to);
-  }
-
-  /** Above the other side's watermark nothing more is read here. */
-  #checkWatermark(from: NodeConnection, to: NodeConnection): void {
-    if (to.unsent > MUCH_BYTES) this.#hasMuch = true;
-    if (to.queued > to.profile.highBytes) {
-      from.blocked = true;
-      this.#updateReading(from);
-    }
-  }
-
-  /** The last byte of a message has been moved, or thrown away. */
-  #bodyDone(from: NodeConnection, trailers: Uint8Array, announce: boolean): void {
-    from.rx = RX.DONE;
-    from.blocked = false;
-    from.held = false;
-    const thrownAway = from.discard;
-    from.discard = false;
-    if (from.retained !== undefined) from.retained.trailers = trailers.length === 0 ? NO_BYTES : trailers.slice();
-    const to = from.sink;
-    if (to !== undefined) {
-      this.#putEnd(to, trailers);
-      from.sink = undefined;
-      if (!from.isDownstream) this.#exchangeDone(to);
-    }
-    let flags: number = FORWARD.DONE;
-    if (from.isDownstream) {
-      if (from.tx === TX.DONE) this.#exchangeDone(from);
-    } else if (from.tx === TX.DONE && from.keepAlive && !from.input.ended && !from.closeAfter && from.input.unread === 0) {
-      from.rx = RX.IDLE;
-      from.tx = TX.IDLE;
-      this.#touch(from);
-      flags |= FORWARD.REUSABLE;
-    }
-    this.#movedBytes = from.messageBytes;
-    if (announce && !thrownAway) this.#emit(EVENT.END, from, from.messageBytes, flags);
-  }
-
-  #putEnd(to: NodeConnection, trailers: Uint8Array): void {
-    if (to.outFraming === 'chunked' && to.session !== undefined) {
-      to.put(to.session.encodeEnd(trailers, 'chunked'));
-      this.#markDirty(to);
-    }
-    to.tx = TX.DONE;
-    to.source = undefined;
-  }
-
-  /** Downstream: on to the next request, or to the end, once both directions are through. */
-  #exchangeDone(connection: NodeConnection): void {
-    if (connection.tx !== TX.DONE || connection.finished || connection.closing) return;
-    if (connection.rx === RX.BODY && connection.discard && !connection.closeAfter) return;
-    connection.retained = undefined;
-    if (connection.rx !== RX.DONE || connection.closeAfter) {
-      this.#startClosing(connection, 'local');
-      return;
-    }
-    connection.rx = RX.HEAD;
-    connection.tx = TX.IDLE;
-    connection.head = undefined;
-    clearTimeout(connection.endTimer);
+  /** A connection goes on as one of another profile. */
+  #become(connection: NodeConnection, profile: NodeProfile): void {
+    connection.profile = profile;
+    connection.idleMs = profile.idleMs;
+    connection.session = profile.framing?.open(profile.downstream ? 'downstream' : 'upstream', profile.limits);
+    connection.frames = framesOf(profile);
+    connection.rx = FIRST_RX[profile.kind === 'inspect' ? 'raw' : profile.kind];
+    connection.mayBePreface = profile.preface !== undefined;
+    this.#streams.begin(connection, profile);
     this.#touch(connection);
-    if (connection.queued > connection.profile.highBytes) {
-      // A client that asks on and on and takes no answer: its next request is not read before its own output has shrunk.
-      connection.source = connection;
-      connection.blocked = true;
-      this.#updateReading(connection);
-    } else if (connection.input.unread > 0 || connection.input.ended) this.#enqueue(connection);
-    else this.#updateReading(connection);
   }
 
   // ---- messages ---------------------------------------------------------------------------------------------------------------------------
@@ -773,257 +733,58 @@ class NodeEngine implements Engine {
   }
 
   get movedBytes(): number {
-    return this.#movedBytes;
+    return this.#messages.movedBytes;
   }
   forward(fromHandle: number, toHandle: number, edits: Edits): number {
     const from = this.#find(fromHandle);
     const to = this.#find(toHandle);
-    if (from?.session === undefined || to?.session === undefined || from.closing || to.closing || from.isDownstream === to.isDownstream)
-      return FORWARD.STALE;
-    return from.isDownstream ? this.#forwardRequest(from, to, edits) : this.#forwardResponse(from, to, edits);
+    return from === undefined || to === undefined ? FORWARD.STALE : this.#messages.forward(from, to, edits);
   }
-
-  #forwardRequest(from: NodeConnection, to: NodeConnection, edits: Edits): number {
-    const again = from.rx !== RX.PENDING;
-    const { retained } = from;
-    const head = again ? retained?.head : from.head;
-    if (head === undefined || (again && from.rx !== RX.BODY && from.rx !== RX.DONE)) return FORWARD.STALE;
-    if (from.tx !== TX.IDLE || to.rx !== RX.IDLE || to.tx !== TX.IDLE || to.input.ended || from.session === undefined || to.session === undefined)
-      return FORWARD.STALE;
-    const flags = edits.ints[EDIT.FLAGS];
-    const { contentLength } = head;
-    if (!again) {
-      const framing = from.session.startBody();
-      from.inFraming = framing === 'none' && contentLength === 0 ? 'length' : framing;
-    }
-    const framing = from.inFraming;
-    const close = (flags & EDIT_FLAG.CLOSE) !== 0;
-    to.putHead(to.session, head, edits, { framing, contentLength, close, keepAlive: false, upgrade: (flags & EDIT_FLAG.UPGRADE) !== 0 });
-    this.#markDirty(to);
-    to.request = requestAsSent(from.request, flags);
-    to.rx = RX.HEAD;
-    to.tx = TX.BODY;
-    to.outFraming = framing;
-    to.closeAfter = close;
-    to.source = from;
-    if (from.sink !== undefined) from.sink.source = undefined;
-    from.sink = to;
-    from.blocked = false;
-    if (again && retained !== undefined) {
-      for (const chunk of retained.chunks) this.#putBody(to, chunk, false);
-      if (from.rx === RX.DONE) {
-        this.#movedBytes = from.messageBytes;
-        this.#putEnd(to, retained.trailers);
-        from.sink = undefined;
-        return FORWARD.DONE;
-      }
-      this.#checkWatermark(from, to);
-      this.#enqueue(from);
-      return FORWARD.OPEN;
-    }
-    if ((flags & EDIT_FLAG.RETAIN) !== 0) from.retained = { head: from.copyHead(head), chunks: [], bytes: 0, trailers: NO_BYTES };
-    from.head = undefined;
-    from.rx = RX.BODY;
-    from.held = (flags & EDIT_FLAG.HOLD_BODY) !== 0;
-    this.#startBody(from, framing === 'none' || contentLength === 0);
-    return this.#rxOf(from) === RX.DONE ? FORWARD.DONE : FORWARD.OPEN;
-  }
-
-  #forwardResponse(from: NodeConnection, to: NodeConnection, edits: Edits): number {
-    const { head } = from;
-    if (from.rx !== RX.PENDING || head === undefined || from.session === undefined || to.session === undefined) return FORWARD.STALE;
-    if (to.tx !== TX.IDLE || (to.rx !== RX.BODY && to.rx !== RX.DONE)) return FORWARD.STALE;
-    const flags = edits.ints[EDIT.FLAGS];
-    const received = head.status;
-    const status = edits.ints[EDIT.STATUS] || received;
-    if (received === 101 && (flags & EDIT_FLAG.TUNNEL) === 0) return FORWARD.STALE;
-    if (received < 200 && received !== 101) {
-      from.session.startBody(from.request);
-      from.session.next(from.input);
-      if (to.clientHttp11) {
-        to.putHead(to.session, head, edits, HEAD_ALONE);
-        this.#markDirty(to);
-        to.source = from;
-        this.#checkWatermark(from, to);
-      }
-      from.head = undefined;
-      from.rx = RX.HEAD;
-      if (from.input.unread > 0 || from.input.ended) this.#enqueue(from);
-      if (status === 100) this.#release(to);
-      return FORWARD.DONE;
-    }
-    to.retained = undefined;
-    if ((flags & EDIT_FLAG.TUNNEL) !== 0) {
-      to.putHead(to.session, head, edits, received === 101 ? UPGRADED : HEAD_ALONE);
-      this.#markDirty(to);
-      this.#beginTunnel(from, to);
-      return FORWARD.DONE;
-    }
-    const bodyFraming = from.session.startBody(from.request);
-    if (bodyFraming === 'until-close') from.keepAlive = false;
-    let framing: BodyFraming = bodyFraming === 'until-close' ? 'chunked' : bodyFraming;
-    if (framing === 'chunked' && !to.clientHttp11) framing = 'until-close';
-    if (to.rx !== RX.DONE || !to.keepAlive || (flags & EDIT_FLAG.CLOSE) !== 0 || framing === 'until-close') to.closeAfter = true;
-    const { contentLength } = head;
-    to.putHead(to.session, head, edits, {
-      framing,
-      contentLength,
-      close: to.closeAfter,
-      keepAlive: !to.closeAfter && !to.clientHttp11,
-      upgrade: false,
-    });
-    this.#markDirty(to);
-    to.tx = TX.BODY;
-    to.outFraming = framing;
-    to.source = from;
-    from.sink = to;
-    from.head = undefined;
-    from.rx = RX.BODY;
-    this.#startBody(from, bodyFraming === 'none' || contentLength === 0);
-    const rx = this.#rxOf(from);
-    if (rx === RX.IDLE) return FORWARD.DONE | FORWARD.REUSABLE;
-    return rx === RX.DONE ? FORWARD.DONE : FORWARD.OPEN;
-  }
-  /** Read anew: what TypeScript has narrowed may have changed in a call. */
-  #rxOf(connection: NodeConnection): number {
-    return connection.rx;
-  }
-
-  /** Moves what has already arrived of a body whose head was just sent. An end found here is told by `forward`'s answer, not by an event. */
-  #startBody(from: NodeConnection, isEmpty: boolean): void {
-    // No byte is waited for: the end is there at once, also where the body is held back or reading is paused.
-    if (!isEmpty && (from.held || from.paused)) return;
-    this.#pump(from, false);
-    if (from.rx === RX.BODY && from.input.ended) this.#enqueue(from);
-    this.#updateReading(from);
-  }
-
   reply(handle: number, edits: Edits, body: Uint8Array = NO_BYTES): boolean {
-    const connection = this.#find(handle);
-    if (connection?.session === undefined || !connection.isDownstream || connection.tx !== TX.IDLE || connection.closing) return false;
-    const status = edits.ints[EDIT.STATUS];
-    if (status < 200) {
-      if (connection.clientHttp11) {
-        connection.putHead(connection.session, undefined, edits, HEAD_ALONE);
-        this.#markDirty(connection);
-      }
-      connection.expectsContinue = false;
-      return true;
-    }
-    if (connection.rx === RX.HEAD) {
-      // A time-out while a head was on its way: answered, then closed.
-      connection.closeAfter = true;
-      connection.rx = RX.FAULTED;
-    }
-    if (connection.rx !== RX.PENDING && connection.rx !== RX.BODY && connection.rx !== RX.DONE && connection.rx !== RX.FAULTED) return false;
-    this.#stopHeadTimer(connection);
-    if (connection.sink !== undefined) connection.sink.source = undefined;
-    connection.sink = undefined;
-    if (connection.rx === RX.PENDING) {
-      connection.inFraming = connection.session.startBody();
-      connection.rx = RX.BODY;
-    }
-    connection.retained = undefined;
-    if (connection.rx === RX.BODY) this.#discardBody(connection);
-    connection.head = undefined;
-    if ((edits.ints[EDIT.FLAGS] & EDIT_FLAG.CLOSE) !== 0 || !connection.keepAlive) connection.closeAfter = true;
-    const isBodiless = status === 204 || status === 304;
-    const close = connection.closeAfter;
-    connection.putHead(connection.session, undefined, edits, {
-      framing: isBodiless ? 'none' : 'length',
-      contentLength: isBodiless ? -1 : body.length,
-      close,
-      keepAlive: !close && !connection.clientHttp11,
-      upgrade: false,
-    });
-    // The caller's bytes may change once we have returned, and the output waits for the end of the batch.
-    if (!isBodiless && !connection.request.isHead) connection.put(body, true);
-    this.#markDirty(connection);
-    connection.tx = TX.DONE;
-    connection.outFraming = 'none';
-    this.#exchangeDone(connection);
-    return true;
+    const endpoint = this.#find(handle);
+    return endpoint !== undefined && this.#messages.reply(endpoint, edits, body);
   }
-
-  /** The rest of a request that was answered here: thrown away where that is cheap, else the connection closes after the answer. */
-  #discardBody(connection: NodeConnection): void {
-    connection.held = false;
-    connection.blocked = false;
-    connection.discard = true;
-    this.#pump(connection, false);
-    if (connection.rx !== RX.BODY) return;
-    const leftBytes = connection.contentLength - connection.messageBytes;
-    if (connection.contentLength < 0 || leftBytes > connection.profile.lingerBytes || connection.expectsContinue) connection.closeAfter = true;
-    else {
-      this.#startDiscardTimer(connection);
-      this.#enqueue(connection);
-    }
-  }
-
-  #startDiscardTimer(connection: NodeConnection): void {
-    const { lingerMs } = connection.profile;
-    if (lingerMs <= 0) return;
-    connection.endTimer = setTimeout(() => {
-      if (connection.finished || connection.closing || !connection.discard) return;
-      this.#startClosing(connection, 'local');
-      this.#wake();
-    }, lingerMs);
-  }
-
   releaseBody(handle: number): void {
-    const connection = this.#find(handle);
-    if (connection !== undefined) this.#release(connection);
+    const endpoint = this.#find(handle);
+    if (endpoint !== undefined) this.#messages.release(endpoint);
   }
-  #release(connection: NodeConnection): void {
-    if (!connection.held) return;
-    connection.held = false;
-    this.#enqueue(connection);
+  sendBody(from: number, bytes: Uint8Array): boolean {
+    const endpoint = this.#find(from);
+    return endpoint !== undefined && this.#messages.send(endpoint, bytes);
+  }
+  endBody(from: number, trailers: Uint8Array = NO_BYTES): boolean {
+    const endpoint = this.#find(from);
+    return endpoint !== undefined && this.#messages.endShown(endpoint, trailers);
   }
   canReplay(handle: number): boolean {
-    const connection = this.#find(handle);
-    return connection !== undefined && connection.tx === TX.IDLE && (connection.retained !== undefined || connection.rx === RX.PENDING);
+    const endpoint = this.#find(handle);
+    return endpoint !== undefined && endpoint.tx === TX.IDLE && (endpoint.retained !== undefined || endpoint.rx === RX.PENDING);
   }
 
   // ---- streams ----------------------------------------------------------------------------------------------------------------------------
 
-  openStream(_connection: number, _handler: ConnectionHandler): number {
-    return 0;
+  openStream(handle: number, handler: ConnectionHandler): number {
+    const connection = this.#findConnection(handle);
+    return connection === undefined ? 0 : (this.#streams.open(connection, handler)?.handle ?? 0);
   }
-  ping(_connection: number): void {}
-  sendBody(_from: number, _bytes: Uint8Array): boolean {
-    return false;
-  }
-  endBody(_from: number, _trailers?: Uint8Array): boolean {
-    return false;
+  ping(handle: number): void {
+    const connection = this.#findConnection(handle);
+    if (connection !== undefined) this.#streams.ping(connection);
   }
 
   // ---- raw bytes --------------------------------------------------------------------------------------------------------------------------
 
   relay(a: number, b: number): void {
-    const one = this.#find(a);
-    const other = this.#find(b);
-    if (one === undefined || other === undefined) return;
-    this.#beginTunnel(one, other);
-  }
-  #beginTunnel(a: NodeConnection, b: NodeConnection): void {
-    this.#tie(a, b);
-    this.#tie(b, a);
-  }
-  #tie(one: NodeConnection, other: NodeConnection): void {
-    one.rx = RX.RAW;
-    one.tx = TX.BODY;
-    one.sink = other;
-    one.source = other;
-    one.blocked = false;
-    one.held = false;
-    one.head = undefined;
-    this.#touch(one);
-    this.#enqueue(one);
+    const one = this.#findConnection(a);
+    const other = this.#findConnection(b);
+    if (one !== undefined && other !== undefined) this.#messages.tie(one, other);
   }
 
   write(handle: number, bytes: Uint8Array): boolean {
-    const connection = this.#find(handle);
-    if (connection === undefined || connection.closing) return false;
+    const endpoint = this.#find(handle);
+    if (endpoint === undefined || endpoint.carrier.closing) return false;
+    if (endpoint instanceof NodeStream) return this.#writeStream(endpoint, bytes);
+    const connection = endpoint.carrier;
     const hasFrames = connection.frames !== undefined;
     if (hasFrames && connection.source !== undefined) return false;
     if (hasFrames && !this.#hasRoom(connection)) {
@@ -1039,19 +800,22 @@ class NodeEngine implements Engine {
     return connection.queued <= connection.profile.highBytes;
   }
 
+  #writeStream(stream: NodeStream, bytes: Uint8Array): boolean {
+    if (!stream.isTunnel || stream.endSent) return false;
+    stream.putBody(bytes, true, false);
+    this.#markDirty(stream.carrier);
+    if (stream.waitingBytes > 2 * stream.carrier.profile.highBytes) this.#streams.close(stream, 'reset');
+    return !stream.isFull;
+  }
+
   adopt(handle: number, profile: Profile, skip = 0): void {
-    const connection = this.#find(handle);
+    const connection = this.#findConnection(handle);
     const adopted = this.#profiles[profile];
     if (connection === undefined || connection.rx !== RX.INSPECT || adopted === undefined) return;
-    connection.profile = adopted;
     // What came while it was looked at is its new owner's.
     adopted.wire?.received.inc(connection.received);
-    connection.idleMs = adopted.idleMs;
     connection.input.offset += Math.min(skip, connection.input.unread);
-    connection.session = adopted.framing?.open(adopted.downstream ? 'downstream' : 'upstream', adopted.limits);
-    connection.frames = framesOf(adopted);
-    connection.rx = FIRST_RX[adopted.kind === 'inspect' ? 'raw' : adopted.kind];
-    this.#touch(connection);
+    this.#become(connection, adopted);
     this.#enqueue(connection);
   }
 
@@ -1060,7 +824,8 @@ class NodeEngine implements Engine {
   #flush(connection: NodeConnection): void {
     if (connection.finished) return;
     // The callback is wanted only where somebody waits for the queue to shrink.
-    const isWaited = connection.source?.blocked === true || connection.waiters.length > 0;
+    const { streams } = connection;
+    const isWaited = connection.waiters.length > 0 || streams !== undefined;
     if (connection.unsent > 0) connection.send(isWaited ? () => this.#afterWrite(connection) : undefined);
     if (connection.closing) this.#startLinger(connection);
     else if (connection.shutAfterFlush && !connection.shut) {
@@ -1070,29 +835,27 @@ class NodeEngine implements Engine {
   }
 
   #afterWrite(connection: NodeConnection): void {
-    const { source } = connection;
     if (connection.finished || connection.queued > connection.profile.highBytes / 2) return;
     this.#now = performance.now();
-    this.#releaseWaiters(connection);
-    if (source === undefined || !source.blocked) return;
-    source.blocked = false;
-    this.#enqueue(source);
-  }
-
-  #releaseWaiters(connection: NodeConnection): void {
-    for (const waiter of connection.waiters.splice(0)) {
-      waiter.blocked = false;
-      this.#enqueue(waiter);
-    }
+    if (connection.queued === 0) connection.streams?.codec.flushed();
+    this.#streams.flushWaiting(connection);
+    this.#messages.resumeWaiters(connection);
   }
 
   // ---- ends -------------------------------------------------------------------------------------------------------------------------------
 
   close(handle: number, how: 'flush' | 'now' | 'reset'): void {
-    const connection = this.#find(handle);
-    if (connection === undefined) return;
+    const endpoint = this.#find(handle);
+    if (endpoint === undefined) return;
+    if (endpoint instanceof NodeStream) {
+      this.#streams.close(endpoint, how);
+      return;
+    }
+    const connection = endpoint.carrier;
     if (how === 'flush' && !connection.connecting) {
-      if (!connection.closing) this.#startClosing(connection, 'local');
+      if (connection.closing) return;
+      this.#streams.abort(connection);
+      this.#startClosing(connection, 'local');
       return;
     }
     // Only TCP has a reset; a socket that is still connecting has nobody to send it to.
@@ -1102,7 +865,8 @@ class NodeEngine implements Engine {
   }
 
   drain(handle: number): void {
-    const connection = this.#find(handle);
+    const connection = this.#findConnection(handle);
+    if (connection?.streams !== undefined) this.#streams.drain(connection);
     if (connection?.session === undefined) return;
     connection.closeAfter = true;
     const isIdle = connection.rx === RX.HEAD && connection.input.unread === 0 && connection.tx === TX.IDLE;
@@ -1111,6 +875,7 @@ class NodeEngine implements Engine {
 
   /** Nothing more is read; once the queue is out the connection lingers. A peer that takes nothing for `FLUSH_MS` is given up. */
   #startClosing(connection: NodeConnection, reason: CloseReason): void {
+    this.#streams.endAll(connection, 'local', '');
     const cut = this.#detach(connection);
     if (cut !== undefined) this.#finish(cut, 'truncated', '');
     connection.closing = true;
@@ -1164,29 +929,44 @@ class NodeEngine implements Engine {
     }
   }
 
-  /** Cuts the ties to the connections it exchanges bytes with; they stay, and whoever decides is told by `onClosed`. */
-  /** Unties a connection. Answers the one that has the beginning of a frame whose rest does not come: it is of no use any more, and the caller's to end. */
-  #detach(connection: NodeConnection): NodeConnection | undefined {
-    const { sink, source } = connection;
-    const cut = connection.frameLeft > 0 ? sink : undefined;
-    connection.frameLeft = 0;
-    if (sink?.source === connection) sink.source = undefined;
-    if (source?.sink === connection) {
-      source.sink = undefined;
-      source.blocked = false;
-      // What is left is thrown away.
-      if (source.frameLeft > 0) this.#enqueue(source);
+  /**
+   * Cuts the ties to the endpoints it exchanges bytes with; they stay, and whoever decides is told by `onClosed`. Answers the connection that has the beginning of
+   * a frame whose rest does not come: it is of no use any more, and the caller's to end.
+   */
+  #detach(endpoint: Endpoint): NodeConnection | undefined {
+    const { sink } = endpoint;
+    let cut: NodeConnection | undefined;
+    if (!(endpoint instanceof NodeStream)) {
+      const connection = endpoint.carrier;
+      if (connection.frameLeft > 0) cut = sink?.carrier;
+      connection.frameLeft = 0;
     }
-    connection.sink = undefined;
-    connection.source = undefined;
+    if (sink?.source === endpoint) sink.source = undefined;
+    endpoint.sink = undefined;
+    const { source } = endpoint;
+    this.#messages.cut(endpoint);
+    // What is left is thrown away.
+    if (source !== undefined && !(source instanceof NodeStream) && source.carrier.frameLeft > 0) this.#enqueue(source);
     return cut;
   }
 
-  #finish(connection: NodeConnection, reason: CloseReason, errno: string): void {
-    if (connection.finished) return;
+  #finish(endpoint: Endpoint, reason: CloseReason, errno: string): void {
+    if (endpoint.finished) return;
+    if (endpoint instanceof NodeStream) {
+      endpoint.finished = true;
+      endpoint.isDone = reason === 'done';
+      this.#detach(endpoint);
+      endpoint.retained = undefined;
+      endpoint.head = undefined;
+      this.#streams.remove(endpoint);
+      this.#emit(EVENT.CLOSED, endpoint, 0, 0, reason, errno);
+      return;
+    }
+    const connection = endpoint.carrier;
+    this.#streams.endAll(connection, reason === 'remote' || reason === 'truncated' || reason === 'linger' ? 'reset' : reason, errno);
     const cut = this.#detach(connection);
-    this.#releaseWaiters(connection);
     connection.finished = true;
+    this.#messages.resumeWaiters(connection);
     connection.clearTimers();
     connection.dropOutput();
     connection.reader.close();
@@ -1243,7 +1023,7 @@ class NodeEngine implements Engine {
   }
 
   setIdleTimeout(handle: number, timeoutMs: number): void {
-    const connection = this.#find(handle);
+    const connection = this.#findConnection(handle);
     if (connection === undefined) return;
     connection.idleMs = timeoutMs;
     clearTimeout(connection.idleTimer);
@@ -1261,7 +1041,7 @@ class NodeEngine implements Engine {
     const connection = this.#find(handle);
     if (connection === undefined) return;
     connection.paused = true;
-    this.#updateReading(connection);
+    if (connection instanceof NodeConnection) this.#updateReading(connection);
   }
   resume(handle: number): void {
     const connection = this.#find(handle);
@@ -1270,16 +1050,22 @@ class NodeEngine implements Engine {
     this.#enqueue(connection);
   }
   info(handle: number): ConnectionInfo | undefined {
-    return this.#find(handle)?.info;
+    return this.#find(handle)?.carrier.info;
   }
   traffic(handle: number): Traffic | undefined {
-    // A finished connection keeps its slot until `onClosed` has returned.
-    const connection = this.#slots[handle & INDEX_MASK];
-    if (connection === undefined || connection.handle !== handle) return undefined;
+    // What is finished keeps its slot until `onClosed` has returned.
+    const endpoint = this.#slots[handle & INDEX_MASK];
+    if (endpoint === undefined || endpoint.handle !== handle) return undefined;
     const traffic = this.#traffic;
-    traffic.received = connection.received;
-    traffic.queued = connection.queued;
-    traffic.sent = connection.written - traffic.queued;
+    if (endpoint instanceof NodeStream) {
+      traffic.received = endpoint.received;
+      traffic.queued = endpoint.waitingBytes;
+      traffic.sent = endpoint.sent;
+    } else {
+      traffic.received = endpoint.carrier.received;
+      traffic.queued = endpoint.carrier.queued;
+      traffic.sent = endpoint.carrier.sent;
+    }
     return traffic;
   }
   get connections(): number {
@@ -1296,6 +1082,3 @@ class NodeEngine implements Engine {
     await Promise.all(closed);
   }
 }
-
-const HEAD_ALONE = { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: false } as const;
-const UPGRADED = { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: true } as const;

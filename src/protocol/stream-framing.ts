@@ -6,6 +6,8 @@ import type { STREAM_EVENT } from './stream-table.js';
 /** A framing of which one connection carries many messages at once (HTTP/2). The codec's README says what a connection's events and commands are. */
 export interface StreamFraming {
   readonly name: string;
+  /** What every connection of a client begins with. */
+  readonly preface: Uint8Array;
   /** The codec's own words for its limits; what is not given has its default. */
   options(limits: Partial<StreamLimits>): Int32Array;
   /** One per connection: a state machine without I/O. `options`: see above; `now`: milliseconds on the owner's clock. */
@@ -98,6 +100,8 @@ export interface StreamConnection {
   readonly maxStreams: number;
   readonly canOpen: boolean;
   readonly peerAllowsConnect: boolean;
+  /** After `drain`: the last GOAWAY is in the output. */
+  readonly isDrained: boolean;
   next(input: Input, now: number): StreamEvent;
   consume(stream: number, bytes: number): void;
   sendable(stream: number): number;

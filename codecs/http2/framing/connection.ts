@@ -942,6 +942,10 @@ export class Http2Connection implements StreamConnection {
     this.#writeGoAway(LIMIT.MAX_STREAM_ID, STREAM_ERROR.NO_ERROR, NO_BYTES);
     this.ping(DRAIN_PING[0], DRAIN_PING[1]);
   }
+  /** Both steps of `drain` are done: the peer knows which of its streams are served. */
+  get isDrained(): boolean {
+    return this.#isDraining && (!this.#isServer || this.#goAwaySent >= 0);
+  }
   /** The second step of `drain`, where the owner does not wait for the PING. */
   finishDrain(): undefined {
     if (!this.#isServer || this.#isBroken || this.#goAwaySent >= 0) return;
