@@ -36,6 +36,8 @@ export class Exchange {
   upgrade = '';
   /** `sec-websocket-key` of a client whose upgrade goes upstream in a protocol without it; empty: none. */
   webSocketKey = '';
+  /** A gRPC call, as the request's content-type says; a filter that makes one of another request sets it. */
+  isGrpc = false;
   readonly origin: Origin = { internal: false, edge: false, remote: undefined };
   madeRequestId = false;
   /** Empty where it was not needed as text. */
@@ -64,6 +66,8 @@ export class Exchange {
   /** Bits of RESPONSE_FLAG. */
   responseFlags = 0;
   responseBytes = 0;
+  /** grpc-status of the response, from its head or its trailers; -1: none seen. */
+  grpcStatus = -1;
   upstreamStart = -1;
   firstUpstreamByte = -1;
 
@@ -95,6 +99,8 @@ export class Exchange {
     this.pathChanged = false;
     this.upgrade = '';
     this.webSocketKey = '';
+    this.isGrpc = false;
+    this.grpcStatus = -1;
     this.madeRequestId = false;
     this.requestId = '';
     this.requestDone = requestDone;

@@ -131,7 +131,8 @@ function appendMadeId(exchange: Exchange, edits: Edits): void {
   edits.appendBytes(requestIds.line);
 }
 /** True where one of the transfer codings that the client takes is `trailers`; a weight (`;q=`) does not go with it. */
-const takesTrailers = (head: Head): boolean => (head.getAll('te') ?? '').split(',').some((coding) => coding.trim().toLowerCase() === 'trailers');
+export const takesTrailers = (head: Head): boolean =>
+  (head.getAll('te') ?? '').split(',').some((coding) => coding.trim().toLowerCase() === 'trailers');
 /** One line in place of all that have this name: what a client repeats must not get past us. */
 function replaceAll(head: Head, edits: Edits, first: number, name: string, value: string): void {
   edits.replace(first, value);
