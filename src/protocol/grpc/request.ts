@@ -1,4 +1,5 @@
-import type { HeadView } from '../head.js';
+import type { Head, HeadView } from '../head.js';
+import { FIELD_WORDS, HEAD, KNOWN_ID } from '../head-layout.js';
 
 const TYPE = 'application/grpc';
 
@@ -14,6 +15,15 @@ export function isGrpcType(contentType: string | undefined): boolean {
 }
 /** True for the head of a gRPC request or response. */
 export const isGrpc = (head: HeadView): boolean => isGrpcType(head.known('content-type'));
+/** The same, asked of every request: most are told by a few bytes, without a string. */
+export function isGrpcHead(head: Head): boolean {
+  const { ints, bytes } = head;
+  const line = head.lineOf(KNOWN_ID['content-type']);
+  if (line < 0) return false;
+  const at = head.base + HEAD.FIELDS + line * FIELD_WORDS + 2;
+  // The last letter of `application/grpc`.
+  return ints[at + 1] >= TYPE.length && (bytes[ints[at] + TYPE.length - 1] | 0x20) === 0x63 && isGrpcType(head.valueAt(line));
+}
 
 /** What a gRPC-Web request or response carries: `binary` messages, `text` (base64), or undefined where it is none. */
 export function grpcWebKind(contentType: string | undefined): 'binary' | 'text' | undefined {

@@ -5,6 +5,7 @@ import type { Host } from '../cluster/host.js';
 import type { ProxyContext } from '../context.js';
 import { RetryState } from '../router/retry.js';
 import type { ClusterChoice, ForwardAction, Route } from '../runtime.js';
+import type { ActiveFilters } from './filters/chain.js';
 import type { Origin } from './request-head.js';
 
 /** The downstream connection of an exchange. */
@@ -54,6 +55,10 @@ export class Exchange {
   upstreamHost: Host | undefined = undefined;
   upstream: Upstream | undefined = undefined;
   timeoutMs = 0;
+  /** The filters that act on it; undefined: none but the router. */
+  filters: ActiveFilters | undefined = undefined;
+  /** What the upstream is told with `grpc-timeout`, ms; -1: what the client said. */
+  grpcTimeoutMs = -1;
   readonly retry = new RetryState();
   /** Attempts made. */
   attempts = 0;
@@ -101,6 +106,7 @@ export class Exchange {
     this.webSocketKey = '';
     this.isGrpc = false;
     this.grpcStatus = -1;
+    this.grpcTimeoutMs = -1;
     this.madeRequestId = false;
     this.requestId = '';
     this.requestDone = requestDone;
@@ -123,5 +129,6 @@ export class Exchange {
     this.choice = undefined;
     this.cluster = undefined;
     this.upstreamHost = undefined;
+    this.filters = undefined;
   }
 }

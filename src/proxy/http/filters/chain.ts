@@ -58,6 +58,8 @@ export interface StreamFilter {
   onRequestBody?(call: FilterCall, bytes: Uint8Array): Uint8Array | undefined;
   /** Gives what is to come after all of the body; undefined: nothing. */
   onRequestEnd?(call: FilterCall): Uint8Array | undefined;
+  /** The request goes out once more, from its head on: what it has of the body comes again. */
+  onRetry?(call: FilterCall): void;
   /** The head of the final response. */
   onResponseHead?(call: FilterCall, head: Head): void;
   changeResponse?(call: FilterCall, head: Head, edits: Edits): void;
@@ -215,6 +217,10 @@ export class ActiveFilters implements FilterCall {
   requestEnd(trailers: Uint8Array): Uint8Array | undefined {
     this.trailers = trailers;
     return this.#end(REQUEST);
+  }
+
+  retry(): void {
+    for (const filter of this.#filters) filter.onRetry?.(this);
   }
 
   responseHead(head: Head): void {

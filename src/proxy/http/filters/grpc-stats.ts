@@ -57,7 +57,9 @@ function withoutQuery(path: string): string {
 class GrpcStatsStream implements StreamFilter {
   readonly #find: (exchange: Exchange) => MethodStats | undefined;
   readonly #upstreamTimes: boolean;
-  readonly #requests = new MessageReader();
+  #requests = new MessageReader();
+  /** Messages of the request that are counted: those of a retry are not counted again. */
+  #counted = 0;
   readonly #responses = new MessageReader();
   #stats: MethodStats | undefined;
 
@@ -66,10 +68,16 @@ class GrpcStatsStream implements StreamFilter {
     this.#upstreamTimes = upstreamTimes;
   }
   onRequestBody(call: FilterCall, bytes: Uint8Array): Uint8Array {
-    const before = this.#requests.messages;
     this.#requests.push(bytes);
-    this.#of(call)?.requestMessages.inc(this.#requests.messages - before);
+    const { messages } = this.#requests;
+    if (messages > this.#counted) {
+      this.#of(call)?.requestMessages.inc(messages - this.#counted);
+      this.#counted = messages;
+    }
     return bytes;
+  }
+  onRetry(): void {
+    this.#requests = new MessageReader();
   }
   onResponseBody(call: FilterCall, bytes: Uint8Array): Uint8Array {
     const before = this.#responses.messages;

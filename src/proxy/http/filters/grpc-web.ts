@@ -28,7 +28,7 @@ class GrpcWebStream implements StreamFilter {
   /** What follows `application/grpc` upstream: `+proto` and the like, or nothing. */
   readonly #format: string;
   readonly #textResponse: boolean;
-  readonly #decoder: Base64Decoder | undefined;
+  #decoder: Base64Decoder | undefined;
   #encoder: Base64Encoder | undefined;
   #isGrpcResponse = false;
 
@@ -56,6 +56,9 @@ class GrpcWebStream implements StreamFilter {
   }
   onRequestEnd(call: FilterCall): undefined {
     if (this.#decoder?.isWhole === false) refuse(call);
+  }
+  onRetry(): void {
+    if (this.#decoder !== undefined) this.#decoder = new Base64Decoder();
   }
 
   onResponseHead(_call: FilterCall, head: Head): void {
