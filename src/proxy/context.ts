@@ -2,6 +2,7 @@ import type { StatsStore } from '../base/stats.js';
 import type { Engine } from '../network/engine.js';
 import { Edits } from '../protocol/edits.js';
 import type { Framing } from '../protocol/framing.js';
+import { TrailerLines } from '../protocol/grpc/trailer-lines.js';
 import type { StreamFraming } from '../protocol/stream-framing.js';
 import { TimerWheel } from '../stream/timers.js';
 import type { ClusterManager } from './cluster/cluster-manager.js';
@@ -43,6 +44,8 @@ export class ProxyContext implements PoolContext {
   readonly streamFraming: StreamFraming;
   /** The changes of the message in hand: filled and used within one callback. */
   readonly edits = new Edits();
+  /** Reads the trailers in hand. */
+  readonly trailerLines = new TrailerLines();
   /** The frame in hand, as routing sees it. */
   readonly rpcView = new RpcView();
   readonly requestIds = new RequestIds();

@@ -8,6 +8,7 @@ import type { HeadView } from '../protocol/head.js';
 import type { StreamLimits } from '../protocol/stream-framing.js';
 import type { HeartbeatOptions } from '../stream/rpc/rpc-pool.js';
 import type { AccessLog } from './access-log/access-log.js';
+import type { FilterOverrides, HttpFilterConfig } from './http/filters/chain.js';
 import type { HeaderMutation } from './route/header-mutation.js';
 
 export interface RuntimeConfig {
@@ -120,8 +121,8 @@ export interface HttpManagerConfig {
   readonly suppressEnvoyHeaders: boolean;
   readonly accessLogs: readonly AccessLog[];
   readonly forwardClientCert: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
-  /** The compiled stream filters before the router, in order: names only where there is none that acts. */
-  readonly filters: readonly string[];
+  /** The stream filters before the router, in order. */
+  readonly filters: readonly HttpFilterConfig[];
 }
 
 /** Whether a connection of HTTP/2 still answers, asked with PING. */
@@ -208,6 +209,8 @@ export interface Route {
   /** Applied in order: route (most specific), virtual host, table — as Envoy's `most_specific_header_mutations_wins` says. Undefined where none changes anything. */
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
+  /** What it, its virtual host and its table say of filters; absent: nothing. */
+  readonly filters?: FilterOverrides | undefined;
   readonly action: ForwardAction | RedirectAction | DirectAction;
 }
 

@@ -79,6 +79,9 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
     suppressGrpcRequestFailureCodeStats: 'gRPC needs HTTP/2, which is not offered yet',
     upstreamLogOptions: 'there is no upstream log',
   },
+  'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': {
+    emitFilterState: 'for access loggers that are not there',
+  },
   'envoy.config.route.v3.RouteConfiguration': { metadata: 'free text for others' },
   'envoy.config.route.v3.VirtualHost': {
     metadata: 'free text for others',

@@ -3,11 +3,11 @@ import type { HttpManagerConfig } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { compileAccessLogs } from './access-logs.js';
 import { type Fields, typeOf } from './context.js';
+import { compileHttpFilters } from './http-filters.js';
 import { compileHttp2Options, HTTP2_OPTIONS, headLimits } from './http2-options.js';
 import { compileRouteTable } from './routes.js';
 
 export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const CODECS = { AUTO: 'auto', HTTP1: 'http1', HTTP2: 'http2' } as const;
 const UNDERSCORES = { ALLOW: 'allow', REJECT_REQUEST: 'reject', DROP_HEADER: 'drop' } as const;
 /** As the codec of HTTP/2 counts them. */
@@ -55,7 +55,7 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>, li
   const maxHeadBytes = (manager.get('maxRequestHeadersKb') ?? 60) * 1024;
   const maxHeaders = common?.get('maxHeadersCount') ?? 100;
   const underscores = UNDERSCORES[common?.get('headersWithUnderscoresAction') ?? 'ALLOW'];
-  const router = compileFilters(manager);
+  const { filters, router } = compileHttpFilters(manager);
   const tracing = manager.child('tracing', `${HCM}.Tracing`);
   if (tracing?.value.provider !== undefined) tracing.ignore('provider');
   if (tracing?.value.provider !== undefined)
@@ -113,29 +113,7 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>, li
     suppressEnvoyHeaders: router?.get('suppressEnvoyHeaders') === true,
     accessLogs: compileAccessLogs(manager.list('accessLog', 'envoy.config.accesslog.v3.AccessLog')),
     forwardClientCert: manager.get('forwardClientCertDetails') ?? 'SANITIZE',
-    filters: [],
+    filters,
   };
   return routes === undefined || router === undefined ? undefined : { ...config, routes };
-}
-
-/** The router, which must be the last filter; any other filter is a problem. */
-function compileFilters(manager: Fields<v3.HttpConnectionManager>): Fields<v3.Router> | undefined {
-  const filters = manager.list('httpFilters', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter');
-  let router: Fields<v3.Router> | undefined;
-  filters.forEach((filter, index) => {
-    const [name, any, disabled] = [filter.get('name') ?? '', filter.get('typedConfig'), filter.get('disabled') === true];
-    filter.ignore('isOptional');
-    const type = typeOf(any);
-    if (type !== ROUTER) {
-      // Also an optional one: whether its configuration is understood is not the question, whether it acts is.
-      filter.problem('typedConfig', `HTTP filter '${type === '' ? name : type}' is not supported`, 'UNSUPPORTED');
-      return;
-    }
-    if (index < filters.length - 1) filter.problem(undefined, 'the router must be the last HTTP filter');
-    if (disabled) filter.problem('disabled', 'the router cannot be disabled');
-    router = manager.context.fields(any as v3.Router, filter.at('typedConfig'), ROUTER);
-  });
-  if (router === undefined && filters.length === 0)
-    manager.problem('httpFilters', 'there is no router: add envoy.filters.http.router', 'MISSING_FIELD');
-  return router;
 }

@@ -20,6 +20,8 @@ export class Deadlines implements TimerOwner {
   request = NEVER;
   /** The whole stream, from its head. */
   stream = NEVER;
+  /** The one of the stream is what the client gave the call (`grpc-timeout`). */
+  isGrpc = false;
   /** The response head of the present attempt. */
   attempt = NEVER;
   /** The whole present attempt, its response included. */
@@ -52,6 +54,7 @@ export class Deadlines implements TimerOwner {
     this.route = NEVER;
     this.request = NEVER;
     this.stream = NEVER;
+    this.isGrpc = false;
     this.clearAttempt();
     this.retry = NEVER;
     this.idle = NEVER;

@@ -5,6 +5,7 @@ import type { Host } from '../cluster/host.js';
 import type { ProxyContext } from '../context.js';
 import { RetryState } from '../router/retry.js';
 import type { ClusterChoice, ForwardAction, Route } from '../runtime.js';
+import type { ActiveFilters } from './filters/chain.js';
 import type { Origin } from './request-head.js';
 
 /** The downstream connection of an exchange. */
@@ -36,6 +37,8 @@ export class Exchange {
   upgrade = '';
   /** `sec-websocket-key` of a client whose upgrade goes upstream in a protocol without it; empty: none. */
   webSocketKey = '';
+  /** A gRPC call, as the request's content-type says; a filter that makes one of another request sets it. */
+  isGrpc = false;
   readonly origin: Origin = { internal: false, edge: false, remote: undefined };
   madeRequestId = false;
   /** Empty where it was not needed as text. */
@@ -52,6 +55,10 @@ export class Exchange {
   upstreamHost: Host | undefined = undefined;
   upstream: Upstream | undefined = undefined;
   timeoutMs = 0;
+  /** The filters that act on it; undefined: none but the router. */
+  filters: ActiveFilters | undefined = undefined;
+  /** What the upstream is told with `grpc-timeout`, ms; -1: what the client said. */
+  grpcTimeoutMs = -1;
   readonly retry = new RetryState();
   /** Attempts made. */
   attempts = 0;
@@ -64,6 +71,8 @@ export class Exchange {
   /** Bits of RESPONSE_FLAG. */
   responseFlags = 0;
   responseBytes = 0;
+  /** grpc-status of the response, from its head or its trailers; -1: none seen. */
+  grpcStatus = -1;
   upstreamStart = -1;
   firstUpstreamByte = -1;
 
@@ -95,6 +104,9 @@ export class Exchange {
     this.pathChanged = false;
     this.upgrade = '';
     this.webSocketKey = '';
+    this.isGrpc = false;
+    this.grpcStatus = -1;
+    this.grpcTimeoutMs = -1;
     this.madeRequestId = false;
     this.requestId = '';
     this.requestDone = requestDone;
@@ -117,5 +129,6 @@ export class Exchange {
     this.choice = undefined;
     this.cluster = undefined;
     this.upstreamHost = undefined;
+    this.filters = undefined;
   }
 }

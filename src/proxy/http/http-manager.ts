@@ -2,6 +2,7 @@ import type { Profile } from '../../network/engine.js';
 import type { ProxyContext } from '../context.js';
 import { Http2Stats } from '../http2-stats.js';
 import type { FilterChain, HttpManagerConfig, ListenerConfig } from '../runtime.js';
+import { FilterChains } from './filters/chain.js';
 import { HttpStats, ListenerHttpStats } from './http-stats.js';
 import { line } from './lines.js';
 
@@ -20,6 +21,11 @@ export class HttpManager {
   readonly logs: boolean;
   readonly wantsRequestHead: boolean;
   readonly wantsResponseHead: boolean;
+  /** Some log prints of the trailers; or of the status of gRPC calls, which is in theirs. */
+  readonly wantsTrailers: boolean;
+  readonly wantsGrpcStatus: boolean;
+  /** The filters before the router. */
+  readonly filters: FilterChains;
   /** Something may change the path before it is matched. */
   readonly normalizes: boolean;
   /** Something reads or writes addresses for every request. */
@@ -62,6 +68,9 @@ export class HttpManager {
     this.logs = config.accessLogs.length > 0;
     this.wantsRequestHead = config.accessLogs.some((log) => log.wantsRequestHead);
     this.wantsResponseHead = config.accessLogs.some((log) => log.wantsResponseHead);
+    this.wantsTrailers = config.accessLogs.some((log) => log.wantsTrailers);
+    this.wantsGrpcStatus = config.accessLogs.some((log) => log.wantsGrpcStatus);
+    this.filters = new FilterChains(config.filters, { stats: context.stats, statPrefix: `http.${config.statPrefix}.` });
     this.normalizes = config.normalizePath || config.mergeSlashes || config.escapedSlashes !== 'KEEP_UNCHANGED';
     this.needsAddress = config.useRemoteAddress || this.logs;
     const address = listener.addresses[0];

@@ -10,6 +10,8 @@
  */
 import type { CloseReason, ConnectionHandler, Engine, FramingFault } from '../../network/engine.js';
 import { FORWARD } from '../../network/engine.js';
+import { isGrpcHead, parseGrpcTimeout } from '../../protocol/grpc/request.js';
+import { GRPC, grpcOfReset, httpOfGrpc, parseGrpcStatus } from '../../protocol/grpc/status.js';
 import type { Head } from '../../protocol/head.js';
 import { EDIT_FLAG, HEAD_FLAG, KNOWN_ID } from '../../protocol/head-layout.js';
 import { STREAM_ERROR } from '../../protocol/stream-table.js';
@@ -24,8 +26,9 @@ import type { ForwardAction } from '../runtime.js';
 import { type DeadlineOwner, Deadlines, NEVER } from './deadlines.js';
 import { Exchange, type ExchangeConnection } from './exchange.js';
 import { ExchangeRecord } from './exchange-record.js';
+import { ActiveFilters, type FilterOwner, type LocalReply } from './filters/chain.js';
 import type { HttpManager } from './http-manager.js';
-import { BODY, closeText, resetBody, statusText } from './local-reply.js';
+import { BODY, closeText, localReply, resetBody, statusText, toGrpcReply } from './local-reply.js';
 import { QuietWatch } from './quiet-watch.js';
 import { requestEdits } from './request-edits.js';
 import { findOrigin } from './request-head.js';
@@ -59,11 +62,11 @@ export interface StreamOwner extends ExchangeConnection {
 }
 
 /** See the head of this file. */
-export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwner {
+export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwner, FilterOwner {
   readonly #context: ProxyContext;
   #owner: StreamOwner;
   #manager: HttpManager;
-  readonly #exchange: Exchange;
+  readonly exchange: Exchange;
   readonly #record: ExchangeRecord;
   readonly #deadlines: Deadlines;
   /** Of HTTP/2: it ends alone, and its connection goes on. */
@@ -97,21 +100,21 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.#context = context;
     this.#owner = owner;
     this.#manager = owner.manager;
-    this.#exchange = new Exchange(context, owner, handle);
-    this.#record = new ExchangeRecord(this.#exchange);
+    this.exchange = new Exchange(context, owner, handle);
+    this.#record = new ExchangeRecord(this.exchange);
     this.#deadlines = new Deadlines(context.wheel, this);
   }
   /** From now on it is a stream of HTTP/2, for one request. */
   bind(owner: StreamOwner, handle: number): this {
     this.#owner = owner;
-    this.#exchange.bind(owner, handle);
+    this.exchange.bind(owner, handle);
     this.#isStream = true;
     this.#closed = false;
     return this;
   }
 
   get handle(): number {
-    return this.#exchange.handle;
+    return this.exchange.handle;
   }
   get isActive(): boolean {
     return this.#phase !== PHASE.IDLE;
@@ -123,9 +126,10 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const now = this.#context.now;
     const { flags } = head;
     this.#begin(head, now, flags);
+    this.exchange.isGrpc = isGrpcHead(head);
     const manager = this.#manager;
-    const { config, stats } = manager;
-    if (config.requestTimeoutMs > 0 && !this.#exchange.requestDone) {
+    const { config } = manager;
+    if (config.requestTimeoutMs > 0 && !this.exchange.requestDone) {
       this.#deadlines.request = now + config.requestTimeoutMs;
       this.#deadlines.arm(this.#deadlines.request);
     }
@@ -133,42 +137,52 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     if (config.maxStreamDurationMs > 0) this.#boundStream(config.maxStreamDurationMs);
 
     if (manager.needsAddress || config.xffTrustedHops > 0 || head.lineOf(LINE.X_FORWARDED_FOR) >= 0) {
-      findOrigin(head, config, this.#exchange.info?.remote, this.#exchange.origin);
+      findOrigin(head, config, this.exchange.info?.remote, this.exchange.origin);
     } else {
-      this.#exchange.origin.internal = false;
-      this.#exchange.origin.edge = false;
-      this.#exchange.origin.remote = undefined;
+      this.exchange.origin.internal = false;
+      this.exchange.origin.edge = false;
+      this.exchange.origin.remote = undefined;
     }
-    const refusal = readTarget(manager, this.#exchange, head);
+    const refusal = readTarget(manager, this.exchange, head);
     if (refusal !== undefined) {
       if (manager.logs) this.#record.begin(manager, head);
       const { status, details, location } = refusal;
       this.#reply(status, details, 0, undefined, location === '' ? '' : 'location', location);
       return;
     }
-    if (config.generateRequestId && (head.lineOf(LINE.X_REQUEST_ID) < 0 || (this.#exchange.origin.edge && !config.preserveExternalRequestId))) {
+    if (config.generateRequestId && (head.lineOf(LINE.X_REQUEST_ID) < 0 || (this.exchange.origin.edge && !config.preserveExternalRequestId))) {
       this.#context.requestIds.next();
-      this.#exchange.madeRequestId = true;
+      this.exchange.madeRequestId = true;
       // The line is the worker's: kept as text only where it is needed after this callback.
-      if (config.alwaysSetRequestIdInResponse) this.#exchange.requestId = this.#context.requestIds.text;
-    } else if (config.alwaysSetRequestIdInResponse) this.#exchange.requestId = head.known('x-request-id') ?? '';
+      if (config.alwaysSetRequestIdInResponse) this.exchange.requestId = this.#context.requestIds.text;
+    } else if (config.alwaysSetRequestIdInResponse) this.exchange.requestId = head.known('x-request-id') ?? '';
     if (manager.logs) this.#record.begin(manager, head);
 
     const { routeInput } = this.#context;
-    routeInput.host = this.#exchange.host.toLowerCase();
-    routeInput.path = this.#exchange.path;
+    routeInput.host = this.exchange.host.toLowerCase();
+    routeInput.path = this.exchange.path;
     routeInput.isConnect = (flags & HEAD_FLAG.CONNECT) !== 0;
-    routeInput.upgrade = this.#exchange.upgrade;
+    routeInput.upgrade = this.exchange.upgrade;
     routeInput.random = Math.random();
     const route = config.routes.match(head, routeInput);
+    this.exchange.route = route;
+    const chain = manager.filters.of(route?.filters);
+    if (chain !== undefined && !this.#filter(chain, head)) return;
+    this.#route(head, routeInput.random);
+  }
+
+  /** The request's head has passed its filters. */
+  #route(head: Head, random: number): void {
+    const { stats } = this.#manager;
+    const { route } = this.exchange;
+    const { routeInput } = this.#context;
     if (route === undefined) {
       stats.noRoute.inc();
       this.#reply(404, 'route_not_found', RESPONSE_FLAG.NR, undefined);
       return;
     }
-    this.#exchange.route = route;
     const { action } = route;
-    if (action.kind === 'forward') this.#forward(head, action, routeInput.random);
+    if (action.kind === 'forward') this.#forward(head, action, random);
     else if (action.kind === 'redirect') {
       stats.rqRedirect.inc();
       this.#reply(
@@ -177,7 +191,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
         0,
         undefined,
         'location',
-        action.location(routeInput.scheme, this.#exchange.host, this.#exchange.path),
+        action.location(routeInput.scheme, this.exchange.host, this.exchange.path),
       );
     } else {
       stats.rqDirectResponse.inc();
@@ -185,11 +199,65 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     }
   }
 
-  onBody(_connection: number, _bytes: Uint8Array): void {}
-  onTrailers(_connection: number, _trailers: Uint8Array): void {}
+  // ---- filters --------------------------------------------------------------------------------------------------------------------------
+
+  /** Shows the head to the filters of the route. True: it may go on. */
+  #filter(chain: Parameters<typeof ActiveFilters.open>[0], head: Head): boolean {
+    const filters = ActiveFilters.open(chain, this, head);
+    if (filters === undefined) return true;
+    this.exchange.filters = filters;
+    if (this.exchange.madeRequestId && this.exchange.requestId === '') this.exchange.requestId = this.#context.requestIds.text;
+    return filters.requestHead(head);
+  }
+  filtersResumed(): void {
+    const head = this.#context.engine.head(this.handle);
+    // Without a head the client is gone: its event is on the way.
+    if (head !== undefined && this.exchange.filters?.requestHead(head) === true) this.#route(head, Math.random());
+  }
+  filterReplies(reply: LocalReply, details: string): void {
+    if (this.#phase === PHASE.IDLE) return;
+    if (this.#responseStarted || this.#phase === PHASE.TUNNEL) this.#abort(details, 0);
+    else this.#answer(reply, details, 0, -1, false);
+  }
+  onBody(_connection: number, bytes: Uint8Array): void {
+    const shown = this.exchange.filters?.requestBody(bytes);
+    if (shown !== undefined && shown.length > 0) this.#context.engine.sendBody(this.handle, shown);
+  }
+  onTrailers(_connection: number, trailers: Uint8Array): void {
+    const { filters } = this.exchange;
+    if (filters === undefined) return;
+    const last = filters.requestEnd(trailers);
+    // A filter may have answered.
+    if (!filters.wantsRequestBody || this.exchange.filters !== filters) return;
+    if (last !== undefined && last.length > 0) this.#context.engine.sendBody(this.handle, last);
+    this.#context.engine.endBody(this.handle, filters.trailers);
+  }
+  onUpstreamBody(connection: Upstream, bytes: Uint8Array): void {
+    if (connection !== this.exchange.upstream) return;
+    const shown = this.exchange.filters?.responseBody(bytes);
+    if (shown !== undefined && shown.length > 0) this.#context.engine.sendBody(connection.handle, shown);
+  }
+  onUpstreamTrailers(connection: Upstream, trailers: Uint8Array): void {
+    const exchange = this.exchange;
+    if (connection !== exchange.upstream) return;
+    if (this.#manager.wantsTrailers) this.#record.keepTrailers(trailers);
+    if (exchange.isGrpc) {
+      const status = this.#context.trailerLines.grpcStatus(trailers);
+      if (status >= 0) exchange.grpcStatus = status;
+    }
+    const { filters } = exchange;
+    if (filters === undefined) return;
+    const last = filters.responseEnd(trailers);
+    if (!filters.wantsResponseBody || exchange.filters !== filters) return;
+    if (last !== undefined && last.length > 0) this.#context.engine.sendBody(connection.handle, last);
+    this.#context.engine.endBody(connection.handle, filters.trailers);
+  }
+
+  // ---- ends of the request's side -------------------------------------------------------------------------------------------------------
+
   onEnd(_connection: number, bytes: number): void {
-    if (this.#phase === PHASE.IDLE || this.#exchange.requestDone) return;
-    this.#exchange.requestBytes = bytes;
+    if (this.#phase === PHASE.IDLE || this.exchange.requestDone) return;
+    this.exchange.requestBytes = bytes;
     this.#requestIsDone(this.#context.now);
     // The response was over before: the exchange has only waited for this.
   }
@@ -223,7 +291,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   /** The client has gone, or its connection was closed, before the response was whole. */
   #lose(reason: CloseReason, errno: string): void {
-    const exchange = this.#exchange;
+    const exchange = this.exchange;
     const local = reason === 'local' || reason === 'linger';
     if (!local) this.#manager.stats.rqRxReset.inc();
     this.#owner.streamLost(local);
@@ -250,7 +318,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     stats.rqTotal.inc();
     (this.#isStream ? stats.rqHttp2Total : stats.rqHttp1Total).inc();
     stats.rqActive.inc();
-    this.#exchange.begin(now, flags, head === undefined || (flags & HEAD_FLAG.END) !== 0);
+    this.exchange.begin(now, flags, head === undefined || (flags & HEAD_FLAG.END) !== 0);
     this.#continued = false;
     this.#freshTried = false;
     this.#staleSends = 0;
@@ -260,10 +328,10 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   #forward(head: Head, action: ForwardAction, random: number): void {
     const { config, stats } = this.#manager;
-    this.#exchange.action = action;
-    const isConnect = (this.#exchange.flags & HEAD_FLAG.CONNECT) !== 0;
-    if (this.#exchange.upgrade !== '' || isConnect) {
-      const token = isConnect ? 'connect' : this.#exchange.upgrade;
+    this.exchange.action = action;
+    const isConnect = (this.exchange.flags & HEAD_FLAG.CONNECT) !== 0;
+    if (this.exchange.upgrade !== '' || isConnect) {
+      const token = isConnect ? 'connect' : this.exchange.upgrade;
       const allowed = action.upgrades?.get(token) ?? config.upgrades.has(token);
       if (!allowed) {
         stats.rqWsOnNonWsRoute.inc();
@@ -273,35 +341,36 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     }
     stats.routedTotal.inc();
     const choice = action.chooseCluster(head, random);
-    this.#exchange.choice = choice;
+    this.exchange.choice = choice;
     const cluster = choice === undefined ? undefined : this.#context.clusters.get(choice.name);
     if (cluster === undefined) {
       stats.noCluster.inc();
       this.#reply(action.clusterNotFoundStatus, 'cluster_not_found', RESPONSE_FLAG.NC, undefined);
       return;
     }
-    this.#exchange.cluster = cluster;
-    const trusted = this.#exchange.origin.internal;
-    this.#exchange.timeoutMs = action.timeoutMs;
+    this.exchange.cluster = cluster;
+    const trusted = this.exchange.origin.internal;
+    this.exchange.timeoutMs = action.timeoutMs;
     if (trusted) {
       const named = head.known('x-envoy-upstream-rq-timeout-ms');
-      if (named !== undefined) this.#exchange.timeoutMs = wholeNumber(named) ?? this.#exchange.timeoutMs;
+      if (named !== undefined) this.exchange.timeoutMs = wholeNumber(named) ?? this.exchange.timeoutMs;
     }
     if (action.retry !== undefined || trusted) {
-      this.#exchange.retry.begin(action.retry, head, trusted);
+      this.exchange.retry.begin(action.retry, head, trusted);
       // A try cannot have more time than the whole.
-      if (this.#exchange.timeoutMs > 0 && this.#exchange.retry.perTryTimeoutMs >= this.#exchange.timeoutMs) this.#exchange.retry.perTryTimeoutMs = 0;
-    } else this.#exchange.retry.switchOff();
-    if (action.idleTimeoutMs !== undefined) this.#watchIdle(action.idleTimeoutMs, this.#exchange.start);
+      if (this.exchange.timeoutMs > 0 && this.exchange.retry.perTryTimeoutMs >= this.exchange.timeoutMs) this.exchange.retry.perTryTimeoutMs = 0;
+    } else this.exchange.retry.switchOff();
+    if (action.idleTimeoutMs !== undefined) this.#watchIdle(action.idleTimeoutMs, this.exchange.start);
     if (action.maxStreamDurationMs !== undefined) this.#boundStream(action.maxStreamDurationMs);
-    if (this.#exchange.requestDone) this.#startRouteTimer(this.#exchange.start);
+    if (this.exchange.isGrpc) this.#takeGrpcTimeout(head, action);
+    if (this.exchange.requestDone) this.#startRouteTimer(this.exchange.start);
     this.#attempt(head, false);
   }
 
   /** Chooses a host and a connection for the next attempt. `head`: where it is at hand. */
   #attempt(head: Head | undefined, fresh: boolean): void {
-    const cluster = this.#exchange.cluster as Cluster;
-    const action = this.#exchange.action as ForwardAction;
+    const cluster = this.exchange.cluster as Cluster;
+    const action = this.exchange.action as ForwardAction;
     const { stats } = cluster;
     const host = cluster.choose(this.#tried === undefined && cluster.config.discovery !== 'ORIGINAL_DST' ? undefined : this.#chooseContext());
     if (host === undefined) {
@@ -315,8 +384,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       return;
     }
     this.#attemptOpen = true;
-    this.#exchange.attempts++;
-    this.#exchange.upstreamHost = host;
+    this.exchange.attempts++;
+    this.exchange.upstreamHost = host;
     host.active++;
     host.stats.rqTotal.inc();
     host.stats.rqActive.inc();
@@ -331,7 +400,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       return;
     }
     this.#phase = PHASE.WAITING;
-    if (this.#exchange.madeRequestId && this.#exchange.requestId === '') this.#exchange.requestId = this.#context.requestIds.text;
+    if (this.exchange.madeRequestId && this.exchange.requestId === '') this.exchange.requestId = this.#context.requestIds.text;
     if (!pool.enqueue(this)) {
       this.#endAttempt(false);
       this.#overflow();
@@ -341,13 +410,13 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   #chooseContext() {
     return {
       tried: this.#tried,
-      avoidAttempts: this.#exchange.retry.hostAttempts,
-      originalDst: this.#exchange.info?.originalDst ?? this.#exchange.info?.local,
+      avoidAttempts: this.exchange.retry.hostAttempts,
+      originalDst: this.exchange.info?.originalDst ?? this.exchange.info?.local,
     };
   }
 
   #overflow(): void {
-    this.#exchange.cluster?.stats.rqPendingOverflow.inc();
+    this.exchange.cluster?.stats.rqPendingOverflow.inc();
     this.#reply(503, 'upstream_reset_before_response_started{overflow}', RESPONSE_FLAG.UO, resetBody('overflow'), 'x-envoy-overloaded', 'true');
   }
 
@@ -365,32 +434,36 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   #send(connection: Upstream, known: Head | undefined): void {
     const { engine } = this.#context;
     const head = known ?? engine.head(this.handle);
-    this.#exchange.upstream = connection;
+    this.exchange.upstream = connection;
     if (head === undefined) {
       // The request is not there any more: its connection is about to be told closed.
       this.#dropUpstream();
       return;
     }
     const now = this.#context.now;
-    if (!this.#continued && (this.#exchange.flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0 && !this.#manager.config.proxy100Continue) {
+    if (!this.#continued && (this.exchange.flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0 && !this.#manager.config.proxy100Continue) {
       this.#continued = true;
       engine.reply(this.handle, this.#context.edits.reset().status(100));
     }
-    const exchange = this.#exchange;
+    const exchange = this.exchange;
     exchange.replayable = (exchange.flags & REPLAYABLE) === REPLAYABLE && exchange.upgrade === '';
-    const edits = requestEdits(this.#manager, this.#exchange, this.#record, head, this.#expectedTimeout(now));
+    if (exchange.attempts > 1) {
+      exchange.filters?.retry();
+      if (this.#deadlines.isGrpc) exchange.grpcTimeoutMs = Math.max(1, this.#deadlines.stream - now);
+    }
+    const edits = requestEdits(this.#manager, this.exchange, this.#record, head, this.#expectedTimeout(now));
     // A stream that comes too late on a connection that goes away was not processed, whatever its method.
     if (exchange.retry.on !== 0 || (connection.isReused && (exchange.replayable || connection.isStream))) edits.flag(EDIT_FLAG.RETAIN);
-    this.#exchange.upstreamStart = now;
-    this.#exchange.firstUpstreamByte = -1;
+    this.exchange.upstreamStart = now;
+    this.exchange.firstUpstreamByte = -1;
     this.#phase = PHASE.SENT;
     const result = engine.forward(this.handle, connection.handle, edits);
     if (result === FORWARD.STALE) {
       this.#sendFailed(connection);
       return;
     }
-    if ((result & FORWARD.DONE) !== 0 && !this.#exchange.requestDone) {
-      this.#exchange.requestBytes = engine.movedBytes;
+    if ((result & FORWARD.DONE) !== 0 && !this.exchange.requestDone) {
+      this.exchange.requestBytes = engine.movedBytes;
       this.#requestIsDone(now);
     }
     const { perTryTimeoutMs, perTryIdleTimeoutMs } = exchange.retry;
@@ -409,7 +482,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   /** Nothing went out: one of the two ends is gone already, and its event is on the way. */
   #sendFailed(connection: Upstream): void {
     const { engine } = this.#context;
-    this.#exchange.upstream = undefined;
+    this.exchange.upstream = undefined;
     connection.discard();
     if (engine.head(this.handle) === undefined) {
       this.#endAttempt(false);
@@ -423,17 +496,17 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   /** What is left for the upstream: the try's time or the whole's; 0: no bound. */
   #expectedTimeout(now: number): number {
-    const perTry = this.#exchange.retry.perTryTimeoutMs;
-    let left = this.#exchange.timeoutMs;
-    if (left > 0 && this.#deadlines.route !== NEVER && this.#exchange.attempts > 1) left = Math.max(1, Math.round(this.#deadlines.route - now));
+    const perTry = this.exchange.retry.perTryTimeoutMs;
+    let left = this.exchange.timeoutMs;
+    if (left > 0 && this.#deadlines.route !== NEVER && this.exchange.attempts > 1) left = Math.max(1, Math.round(this.#deadlines.route - now));
     return perTry > 0 && (left === 0 || perTry < left) ? perTry : left;
   }
 
   onUpstreamHead(connection: Upstream, head: Head): void {
-    if (connection !== this.#exchange.upstream) return;
+    if (connection !== this.exchange.upstream) return;
     const { engine, edits } = this.#context;
     const { status } = head;
-    const { upgrade } = this.#exchange;
+    const { upgrade } = this.exchange;
     if (status < 200 && (status !== 101 || connection.isStream)) {
       // The engine keeps it from a client that speaks HTTP/1.0.
       engine.forward(connection.handle, this.handle, edits.reset());
@@ -445,12 +518,13 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       return;
     }
     const now = this.#context.now;
-    this.#exchange.firstUpstreamByte = now;
+    this.exchange.firstUpstreamByte = now;
+    if (this.exchange.isGrpc) this.exchange.grpcStatus = parseGrpcStatus(head.known('grpc-status'));
     this.#deadlines.attempt = NEVER;
-    if (this.#exchange.retry.on !== 0 && this.#exchange.retry.wantsOther(status, head) && this.#mayRetry()) {
-      this.#exchange.cluster?.stats.countResponse(status, this.#exchange.origin.internal);
+    if (this.exchange.retry.on !== 0 && this.exchange.retry.wantsOther(status, head) && this.#mayRetry()) {
+      this.exchange.cluster?.stats.countResponse(status, this.exchange.origin.internal);
       this.#hostAnswered(status);
-      const askedMs = this.#exchange.retry.nextAsked(head, Date.now() / 1000, Math.random());
+      const askedMs = this.exchange.retry.nextAsked(head, Date.now() / 1000, Math.random());
       this.#dropUpstream();
       this.#scheduleRetry(now, askedMs);
       return;
@@ -461,19 +535,20 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   #respond(connection: Upstream, head: Head, status: number, now: number): void {
     const { engine } = this.#context;
     const manager = this.#manager;
-    if (this.#exchange.retry.made > 0 && !this.#exchange.retry.wantsOther(status, head)) this.#exchange.cluster?.stats.rqRetrySuccess.inc();
-    this.#exchange.status = status;
-    this.#exchange.details = 'via_upstream';
+    if (this.exchange.retry.made > 0 && !this.exchange.retry.wantsOther(status, head)) this.exchange.cluster?.stats.rqRetrySuccess.inc();
+    this.exchange.status = status;
+    this.exchange.details = 'via_upstream';
     this.#hostAnswered(status);
     if (manager.wantsResponseHead) this.#record.keepResponseHead(head);
-    const isConnect = (this.#exchange.flags & HEAD_FLAG.CONNECT) !== 0;
+    this.exchange.filters?.responseHead(head);
+    const isConnect = (this.exchange.flags & HEAD_FLAG.CONNECT) !== 0;
     // RFC 8441 §5: where the one is answered with 101 the other is with 200.
-    const isUpgraded = this.#exchange.upgrade !== '' && (connection.isStream ? status < 300 : status === 101);
+    const isUpgraded = this.exchange.upgrade !== '' && (connection.isStream ? status < 300 : status === 101);
     const tunnels = isUpgraded || (isConnect && status < 300);
     // A client of HTTP/1.0 learns the end of a body of unknown length from our FIN alone: a broken one must end with RST, as a broken stream does.
-    this.#responseEndsWithConnection = this.#isStream || (head.contentLength < 0 && (this.#exchange.flags & HEAD_FLAG.HTTP_11) === 0);
-    const edits = responseEdits(manager, this.#exchange, this.#record, head, now);
-    if (isUpgraded) acceptUpgrade(this.#exchange, edits, connection.isStream, this.#isStream);
+    this.#responseEndsWithConnection = this.#isStream || (head.contentLength < 0 && (this.exchange.flags & HEAD_FLAG.HTTP_11) === 0);
+    const edits = responseEdits(manager, this.exchange, this.#record, head, now);
+    if (isUpgraded) acceptUpgrade(this.exchange, edits, connection.isStream, this.#isStream);
     if (this.#owner.isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
     if (tunnels) edits.flag(EDIT_FLAG.TUNNEL | (isUpgraded && !this.#isStream ? EDIT_FLAG.UPGRADE : 0));
     const result = engine.forward(connection.handle, this.handle, edits);
@@ -489,41 +564,38 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       return;
     }
     if ((result & FORWARD.DONE) !== 0) {
-      this.#exchange.responseBytes = engine.movedBytes;
+      this.exchange.responseBytes = engine.movedBytes;
       this.#responseIsDone(connection, result);
     }
   }
 
-  onUpstreamBody(_connection: Upstream, _bytes: Uint8Array): void {}
-  onUpstreamTrailers(_connection: Upstream, _trailers: Uint8Array): void {}
-
   onUpstreamEnd(connection: Upstream, bytes: number, flags: number): void {
-    if (connection !== this.#exchange.upstream) return;
-    this.#exchange.responseBytes = bytes;
+    if (connection !== this.exchange.upstream) return;
+    this.exchange.responseBytes = bytes;
     this.#responseIsDone(connection, flags);
   }
 
   onUpstreamFault(connection: Upstream, fault: FramingFault): void {
-    if (connection !== this.#exchange.upstream) return;
+    if (connection !== this.exchange.upstream) return;
     this.#context.log.debug(`upstream protocol error: ${fault.code} at byte ${fault.offset}`);
     this.#dropUpstream();
     if (this.#responseStarted) {
-      this.#exchange.details = 'upstream_reset_after_response_started{protocol_error}';
-      this.#abort(this.#exchange.details, RESPONSE_FLAG.UPE);
+      this.exchange.details = 'upstream_reset_after_response_started{protocol_error}';
+      this.#abort(this.exchange.details, RESPONSE_FLAG.UPE);
       return;
     }
     this.#upstreamFailed('reset', 'protocol_error', RESPONSE_FLAG.UPE, '');
   }
 
   onUpstreamClosed(connection: Upstream, reason: CloseReason, errno: string): void {
-    if (connection !== this.#exchange.upstream) return;
-    this.#exchange.upstream = undefined;
+    if (connection !== this.exchange.upstream) return;
+    this.exchange.upstream = undefined;
     if (this.#phase === PHASE.TUNNEL) {
       // What it sent last still goes out; the end of the client's connection ends the tunnel.
       this.#context.engine.close(this.handle, 'flush');
       return;
     }
-    this.#exchange.cluster?.stats.rqRxReset.inc();
+    this.exchange.cluster?.stats.rqRxReset.inc();
     // The stream alone, or the connection.
     const wasReset = errno in STREAM_ERROR || reason === 'refused';
     const why = wasReset ? 'remote_reset' : 'connection_termination';
@@ -539,7 +611,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       this.#attempt(undefined, reason !== 'refused');
       return;
     }
-    this.#upstreamFailed(reason === 'refused' ? 'refused' : 'reset', why, flag, '');
+    this.#upstreamFailed(reason === 'refused' ? 'refused' : 'reset', why, flag, '', errno);
   }
   /** Whether a request may be sent once more although nobody has configured a retry: the peer has not processed it, or cannot be harmed by a second one. */
   #maySendAnew(connection: Upstream, reason: CloseReason): boolean {
@@ -547,13 +619,13 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     // RFC 9113 §8.7
     if (reason === 'refused') return this.#refusals++ < MAX_REFUSALS;
     // RFC 9112 §9.3.1: an idempotent request, where a kept connection was closed before any byte of the answer.
-    if (!connection.isReused || this.#freshTried || reason === 'truncated' || !this.#exchange.replayable) return false;
+    if (!connection.isReused || this.#freshTried || reason === 'truncated' || !this.exchange.replayable) return false;
     this.#freshTried = true;
     return true;
   }
 
   /** An attempt ended without a response: again, or the error to the client. */
-  #upstreamFailed(kind: ResetKind, why: string, flag: number, transport: string): void {
+  #upstreamFailed(kind: ResetKind, why: string, flag: number, transport: string, error = ''): void {
     this.#endAttempt(false, kind === 'timeout');
     if (this.#retryAfter(kind)) return;
     if (transport !== '' && this.#manager.logs) this.#record.setTransportFailure(transport);
@@ -561,36 +633,47 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       this.#reply(504, why, flag, BODY.UPSTREAM_TIMEOUT);
       return;
     }
+    // What the client would have seen of the reset itself.
+    const grpcStatus = error in STREAM_ERROR ? grpcOfReset(error) : -1;
     const details = `upstream_reset_before_response_started{${why}${transport === '' ? '' : `|${transport}`}}`;
-    this.#reply(why === 'protocol_error' ? 502 : 503, details, flag, resetBody(why.replaceAll('_', ' '), transport.replaceAll('_', ' ')));
+    this.#reply(
+      why === 'protocol_error' ? 502 : 503,
+      details,
+      flag,
+      resetBody(why.replaceAll('_', ' '), transport.replaceAll('_', ' ')),
+      '',
+      '',
+      false,
+      grpcStatus,
+    );
   }
 
   // ---- retries --------------------------------------------------------------------------------------------------------------------------
 
   /** Sets another attempt where an attempt without a response is a reason for it. */
   #retryAfter(kind: ResetKind): boolean {
-    const { retry } = this.#exchange;
+    const { retry } = this.exchange;
     if (retry.on === 0 || !retry.wantsAfter(kind) || !this.#mayRetry()) return false;
     this.#scheduleRetry(this.#context.now);
     return true;
   }
   /** Room for one more retry: the policy's number, the cluster's circuit breaker, and a request that was kept. */
   #mayRetry(): boolean {
-    const cluster = this.#exchange.cluster as Cluster;
-    const { retry: _retry, priority } = this.#exchange.action as ForwardAction;
-    if (this.#exchange.retry.left <= 0) {
+    const cluster = this.exchange.cluster as Cluster;
+    const { retry: _retry, priority } = this.exchange.action as ForwardAction;
+    if (this.exchange.retry.left <= 0) {
       cluster.stats.rqRetryLimitExceeded.inc();
-      this.#exchange.responseFlags |= RESPONSE_FLAG.URX;
+      this.exchange.responseFlags |= RESPONSE_FLAG.URX;
       return false;
     }
-    if (!this.#context.engine.canReplay(this.handle) && this.#exchange.upstreamStart >= 0) {
+    if (!this.#context.engine.canReplay(this.handle) && this.exchange.upstreamStart >= 0) {
       this.#manager.stats.rqRetrySkipped.inc();
       return false;
     }
     if (!this.#retryHeld) {
       if (!cluster.breakers[priority].tryRetry()) {
         cluster.stats.rqRetryOverflow.inc();
-        this.#exchange.responseFlags |= RESPONSE_FLAG.UO;
+        this.exchange.responseFlags |= RESPONSE_FLAG.UO;
         return false;
       }
       this.#retryHeld = true;
@@ -600,33 +683,33 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   /** `askedMs`: the wait that the response asked for; it is counted as a retry already. */
   #scheduleRetry(now: number, askedMs?: number): void {
-    const { stats } = this.#exchange.cluster as Cluster;
+    const { stats } = this.exchange.cluster as Cluster;
     stats.rqRetry.inc();
     (askedMs === undefined ? stats.rqRetryBackoffExponential : stats.rqRetryBackoffRatelimited).inc();
-    if (this.#exchange.retry.avoidsPreviousHosts && this.#exchange.upstreamHost !== undefined) {
+    if (this.exchange.retry.avoidsPreviousHosts && this.exchange.upstreamHost !== undefined) {
       this.#tried ??= [];
-      this.#tried.push(this.#exchange.upstreamHost);
+      this.#tried.push(this.exchange.upstreamHost);
     }
     // What the attempt before has brought is nobody's any more.
-    this.#exchange.firstUpstreamByte = -1;
+    this.exchange.firstUpstreamByte = -1;
     this.#phase = PHASE.BACKOFF;
-    this.#deadlines.retry = now + (askedMs ?? this.#exchange.retry.next(Math.random()));
+    this.#deadlines.retry = now + (askedMs ?? this.exchange.retry.next(Math.random()));
     this.#deadlines.arm(this.#deadlines.retry);
   }
 
   // ---- ends -----------------------------------------------------------------------------------------------------------------------------
 
   #requestIsDone(now: number): void {
-    this.#exchange.requestDone = true;
-    this.#exchange.requestEnd = now;
+    this.exchange.requestDone = true;
+    this.exchange.requestEnd = now;
     this.#deadlines.request = NEVER;
     if (this.#phase === PHASE.SENT) this.#startRouteTimer(now);
   }
 
   #responseIsDone(connection: Upstream, flags: number): void {
-    this.#exchange.upstream = undefined;
+    this.exchange.upstream = undefined;
     // After an attempt to upgrade nobody knows what the other side takes the connection for.
-    if ((flags & FORWARD.REUSABLE) !== 0 && this.#exchange.upgrade === '') {
+    if ((flags & FORWARD.REUSABLE) !== 0 && this.exchange.upgrade === '') {
       this.#finishUpstream();
       this.#complete();
       connection.release();
@@ -634,13 +717,13 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     }
     connection.discard();
     this.#finishUpstream();
-    if (!this.#exchange.requestDone) this.#manager.stats.rqResponseBeforeRqComplete.inc();
+    if (!this.exchange.requestDone) this.#manager.stats.rqResponseBeforeRqComplete.inc();
     this.#complete();
   }
 
   #finishUpstream(): void {
-    const cluster = this.#exchange.cluster as Cluster;
-    cluster.stats.recordTime(Math.max(0, this.#context.now - this.#exchange.upstreamStart), this.#exchange.origin.internal);
+    const cluster = this.exchange.cluster as Cluster;
+    cluster.stats.recordTime(Math.max(0, this.#context.now - this.exchange.upstreamStart), this.exchange.origin.internal);
     this.#endAttempt(true);
   }
 
@@ -649,9 +732,9 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     if (!this.#attemptOpen) return;
     this.#attemptOpen = false;
     this.#deadlines.clearAttempt();
-    const cluster = this.#exchange.cluster as Cluster;
-    const host = this.#exchange.upstreamHost as Host;
-    cluster.breakers[(this.#exchange.action as ForwardAction).priority].requests.remove();
+    const cluster = this.exchange.cluster as Cluster;
+    const host = this.exchange.upstreamHost as Host;
+    cluster.breakers[(this.exchange.action as ForwardAction).priority].requests.remove();
     cluster.stats.rqActive.dec();
     host.active--;
     host.stats.rqActive.dec();
@@ -659,20 +742,21 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     else if (!answered) host.stats.rqError.inc();
   }
   #hostAnswered(status: number): void {
-    const host = this.#exchange.upstreamHost as Host;
-    (status >= 500 ? host.stats.rqError : host.stats.rqSuccess).inc();
+    const { grpcStatus } = this.exchange;
+    const host = this.exchange.upstreamHost as Host;
+    ((grpcStatus > 0 ? httpOfGrpc(grpcStatus) : status) >= 500 ? host.stats.rqError : host.stats.rqSuccess).inc();
   }
 
   /** Lets go of the upstream side, whatever it is at; its connection is never used again. */
   #dropUpstream(): void {
-    const connection = this.#exchange.upstream;
+    const connection = this.exchange.upstream;
     if (connection !== undefined) {
-      this.#exchange.upstream = undefined;
+      this.exchange.upstream = undefined;
       connection.discard();
-      this.#exchange.cluster?.stats.rqTxReset.inc();
-      this.#endAttempt(this.#exchange.firstUpstreamByte >= 0);
+      this.exchange.cluster?.stats.rqTxReset.inc();
+      this.#endAttempt(this.exchange.firstUpstreamByte >= 0);
     } else if (this.#attemptOpen) {
-      if (this.#pool?.cancel(this) === true) this.#exchange.cluster?.stats.rqCancelled.inc();
+      if (this.#pool?.cancel(this) === true) this.exchange.cluster?.stats.rqCancelled.inc();
       this.#endAttempt(true);
     }
   }
@@ -683,8 +767,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   /** A response that has begun cannot be finished: the client must see it broken. */
   #abort(details: string, flag: number): void {
-    this.#exchange.details = details;
-    this.#exchange.responseFlags |= flag;
+    this.exchange.details = details;
+    this.exchange.responseFlags |= flag;
     this.#manager.stats.rqTxReset.inc();
     this.#dropUpstream();
     this.#context.engine.close(this.handle, this.#responseEndsWithConnection ? 'reset' : 'flush');
@@ -703,12 +787,12 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   }
   #endTunnel(): void {
     this.#manager.stats.cxUpgradesActive.dec();
-    const connection = this.#exchange.upstream;
-    this.#exchange.upstream = undefined;
+    const connection = this.exchange.upstream;
+    this.exchange.upstream = undefined;
     const traffic = this.#context.engine.traffic(this.handle);
     if (traffic !== undefined) {
-      this.#exchange.requestBytes = traffic.received - this.#tunnelReceived;
-      this.#exchange.responseBytes = traffic.sent - this.#tunnelSent;
+      this.exchange.requestBytes = traffic.received - this.#tunnelReceived;
+      this.exchange.responseBytes = traffic.sent - this.#tunnelSent;
     }
     // What the client sent last still goes up.
     if (connection !== undefined) connection.discard('flush');
@@ -716,20 +800,36 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.#complete();
   }
 
-  /** Answers the request here. `body`: text; `name`, `value`: one more header. Envoy's local reply: plain text, the route's response headers. */
-  #reply(status: number, details: string, flags: number, body: Uint8Array | undefined, name = '', value = '', close = false): void {
+  /**
+   * Answers the request here. `body`: text; `name`, `value`: one more header; `grpcStatus`: for a gRPC client; -1: what the HTTP status stands for. Envoy's local
+   * reply: plain text, the route's response headers.
+   */
+  #reply(status: number, details: string, flags: number, body: Uint8Array | undefined, name = '', value = '', close = false, grpcStatus = -1): void {
+    const reply = localReply(status, body);
+    if (name !== '') reply.headers.push([name, value]);
+    this.#answer(reply, details, flags, grpcStatus, close);
+  }
+  #answer(reply: LocalReply, details: string, flags: number, grpcStatus: number, close: boolean): void {
     const { engine } = this.#context;
     const manager = this.#manager;
+    const { status } = reply;
+    const { filters } = this.exchange;
     this.#dropUpstream();
-    this.#exchange.status = status;
-    this.#exchange.details = details;
-    this.#exchange.responseFlags |= flags;
-    const edits = replyEdits(manager, this.#exchange, this.#record, status, body !== undefined && body.length > 0, name, value);
+    if (this.exchange.isGrpc && reply.grpcStatus < 0) {
+      toGrpcReply(reply, grpcStatus);
+      this.exchange.grpcStatus = reply.grpcStatus;
+    }
+    filters?.localReply(reply);
+    const { body } = reply;
+    this.exchange.status = reply.status;
+    this.exchange.details = details;
+    this.exchange.responseFlags |= flags;
+    const edits = replyEdits(manager, this.exchange, this.#record, reply);
     if (close || this.#owner.isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
-    this.#exchange.responseBytes = body !== undefined && (this.#exchange.flags & HEAD_FLAG.HEAD_METHOD) === 0 ? body.length : 0;
+    this.exchange.responseBytes = body !== undefined && (this.exchange.flags & HEAD_FLAG.HEAD_METHOD) === 0 ? body.length : 0;
     if (!this.#closed && !engine.reply(this.handle, edits, body)) engine.close(this.handle, 'flush');
-    if (this.#exchange.cluster !== undefined && this.#exchange.route?.action.kind === 'forward')
-      this.#exchange.cluster.stats.countResponse(status, this.#exchange.origin.internal);
+    if (this.exchange.cluster !== undefined && this.exchange.route?.action.kind === 'forward')
+      this.exchange.cluster.stats.countResponse(status, this.exchange.origin.internal);
     this.#complete(true);
   }
 
@@ -738,20 +838,21 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const manager = this.#manager;
     const { stats } = manager;
     const now = this.#context.now;
-    const status = this.#exchange.status;
+    const status = this.exchange.status;
     this.#phase = PHASE.IDLE;
     stats.rqActive.dec();
-    stats.rqTime.record(Math.max(0, now - this.#exchange.start));
+    stats.rqTime.record(Math.max(0, now - this.exchange.start));
     if (status > 0) {
       this.#manager.countCompleted(status);
-      if (!counted) this.#exchange.cluster?.stats.countResponse(status, this.#exchange.origin.internal);
+      if (!counted) this.exchange.cluster?.stats.countResponse(status, this.exchange.origin.internal);
     }
     if (this.#retryHeld) {
       this.#retryHeld = false;
-      (this.#exchange.cluster as Cluster).breakers[(this.#exchange.action as ForwardAction).priority].retries.remove();
+      (this.exchange.cluster as Cluster).breakers[(this.exchange.action as ForwardAction).priority].retries.remove();
     }
+    this.exchange.filters?.streamEnd();
     if (manager.logs) this.#record.log(manager, now);
-    this.#exchange.end();
+    this.exchange.end();
     this.#pool = undefined;
     this.#tried = undefined;
     this.#deadlines.clearRequest();
@@ -761,8 +862,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   #startRouteTimer(now: number): void {
     // The request of an upgrade has no end: like Envoy, no time for its response.
-    if (this.#exchange.timeoutMs === 0 || this.#exchange.upgrade !== '' || (this.#exchange.flags & HEAD_FLAG.CONNECT) !== 0) return;
-    this.#deadlines.route = now + this.#exchange.timeoutMs;
+    if (this.exchange.timeoutMs === 0 || this.exchange.upgrade !== '' || (this.exchange.flags & HEAD_FLAG.CONNECT) !== 0) return;
+    this.#deadlines.route = now + this.exchange.timeoutMs;
     this.#deadlines.arm(this.#deadlines.route);
   }
   #watchIdle(idleMs: number, now: number): void {
@@ -788,8 +889,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     else if (this.#deadlines.idle <= now) this.#checkIdle(now);
   }
   #routeTimeout(): void {
-    this.#exchange.cluster?.stats.rqTimeout.inc();
-    this.#exchange.upstreamHost?.stats.rqTimeout.inc();
+    this.exchange.cluster?.stats.rqTimeout.inc();
+    this.exchange.upstreamHost?.stats.rqTimeout.inc();
     if (this.#responseStarted) this.#abort('response_timeout', RESPONSE_FLAG.UT);
     else this.#reply(504, 'response_timeout', RESPONSE_FLAG.UT, BODY.UPSTREAM_TIMEOUT);
   }
@@ -799,33 +900,62 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     else this.#reply(408, 'request_overall_timeout', 0, BODY.of('request timeout'), '', '', true);
   }
   #tryTimeout(): void {
-    this.#exchange.cluster?.stats.rqPerTryTimeout.inc();
+    this.exchange.cluster?.stats.rqPerTryTimeout.inc();
     this.#attemptTimedOut('upstream_per_try_timeout');
   }
   #attemptTimedOut(details: string): void {
-    const connection = this.#exchange.upstream;
+    const connection = this.exchange.upstream;
     if (connection !== undefined) {
-      this.#exchange.upstream = undefined;
+      this.exchange.upstream = undefined;
       connection.discard();
-      this.#exchange.cluster?.stats.rqTxReset.inc();
+      this.exchange.cluster?.stats.rqTxReset.inc();
     }
     this.#upstreamFailed('timeout', details, RESPONSE_FLAG.UT, '');
   }
+  /** The client's `grpc-timeout`: the whole call has so much, as far as the route does not say otherwise (`GrpcTimeoutPolicy`). */
+  #takeGrpcTimeout(head: Head, action: ForwardAction): void {
+    const exchange = this.exchange;
+    const text = head.get('grpc-timeout');
+    const said = text === undefined ? undefined : parseGrpcTimeout(text);
+    const policy = action.grpcTimeout;
+    const { maxMs = 0, offsetMs = 0, replaces = 'maxStreamDuration' } = policy ?? {};
+    if (said === undefined) {
+      if (replaces === 'timeout') exchange.timeoutMs = maxMs;
+      return;
+    }
+    let ms = said - offsetMs;
+    if (maxMs > 0 && (ms > maxMs || (replaces === 'timeout' && ms <= 0))) ms = maxMs;
+    if (replaces === 'timeout') {
+      exchange.timeoutMs = Math.max(0, ms);
+      if (ms > 0 && ms < said) exchange.grpcTimeoutMs = ms;
+      return;
+    }
+    // In place of the route's own where that was asked for; else whichever is over first.
+    const until = exchange.start + Math.max(1, ms);
+    if (policy === undefined && until >= this.#deadlines.stream) return;
+    this.#deadlines.stream = until;
+    this.#deadlines.isGrpc = true;
+    if (ms > 0 && ms < said) exchange.grpcTimeoutMs = ms;
+    this.#deadlines.arm(until);
+  }
   #boundStream(durationMs: number): void {
-    this.#deadlines.stream = durationMs === 0 ? NEVER : this.#exchange.start + durationMs;
+    this.#deadlines.stream = durationMs === 0 ? NEVER : this.exchange.start + durationMs;
     this.#deadlines.arm(this.#deadlines.stream);
   }
   #streamTooLong(): void {
     this.#deadlines.stream = NEVER;
     this.#manager.stats.rqMaxDurationReached.inc();
-    const { requestDone } = this.#exchange;
+    const { requestDone } = this.exchange;
     if (this.#phase === PHASE.TUNNEL) this.#closeTunnel('max_duration_timeout', 0);
     else if (this.#responseStarted) this.#abort('max_duration_timeout', 0);
-    else this.#reply(requestDone ? 504 : 408, 'max_duration_timeout', 0, BODY.of('downstream duration timeout'), '', '', !requestDone);
+    else {
+      const body = BODY.of('downstream duration timeout');
+      this.#reply(requestDone ? 504 : 408, 'max_duration_timeout', 0, body, '', '', !requestDone, GRPC.DEADLINE_EXCEEDED);
+    }
   }
   #attemptTooLong(): void {
     this.#deadlines.attemptEnd = NEVER;
-    const { cluster, requestDone } = this.#exchange;
+    const { cluster, requestDone } = this.exchange;
     cluster?.stats.rqMaxDurationReached.inc();
     const details = 'upstream_max_stream_duration_reached';
     if (this.#phase === PHASE.TUNNEL) this.#closeTunnel(details, RESPONSE_FLAG.UMSDR);
@@ -837,8 +967,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     }
   }
   #closeTunnel(details: string, flag: number): void {
-    this.#exchange.details = details;
-    this.#exchange.responseFlags |= flag;
+    this.exchange.details = details;
+    this.exchange.responseFlags |= flag;
     this.#context.engine.close(this.handle, 'flush');
   }
   #watchAttempt(idleMs: number, now: number): void {
@@ -847,7 +977,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.#deadlines.arm(this.#deadlines.attemptIdle);
   }
   #checkAttempt(now: number): void {
-    const { upstream, cluster } = this.#exchange;
+    const { upstream, cluster } = this.exchange;
     this.#deadlines.attemptIdle = NEVER;
     if (upstream === undefined || this.#try === undefined || this.#phase === PHASE.TUNNEL) return;
     this.#deadlines.attemptIdle = this.#try.look(bytesOf(this.#context.engine, upstream.handle), now);
@@ -865,13 +995,13 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     } else if (this.#responseStarted) this.#abort('stream_idle_timeout', RESPONSE_FLAG.SI);
     else
       this.#reply(
-        this.#exchange.requestDone ? 504 : 408,
+        this.exchange.requestDone ? 504 : 408,
         'stream_idle_timeout',
         RESPONSE_FLAG.SI,
         BODY.of('stream timeout'),
         '',
         '',
-        !this.#exchange.requestDone,
+        !this.exchange.requestDone,
       );
   }
 }
