@@ -194,7 +194,7 @@ for (const [engine] of engines())
           });
           await context.test('50 requests at once', async () => {
             const answers = await together(50, (index) => ask('/echo', { method: 'POST', body: Buffer.from(`body ${index}`) }));
-            answers.forEach(({ body }, index) => assert.equal(body.toString(), `body ${index}`));
+            for (const [index, { body }] of answers.entries()) assert.equal(body.toString(), `body ${index}`);
           });
           await context.test('a request that is given up ends at the server too', async () => {
             const target = `/big?${500 * MIB}`;
