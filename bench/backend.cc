@@ -33,7 +33,7 @@ struct Connection {
 };
 
 std::string answer(size_t body_bytes, bool close) {
-  std::string text = "HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: " + std::to_string(body_bytes) + "\r\n";
+  std::string text = "HTTP/1.1 200 OK\r\nx-backend: h1\r\ncontent-type: text/plain\r\ncontent-length: " + std::to_string(body_bytes) + "\r\n";
   if (close) text += "connection: close\r\n";
   text += "\r\n";
   text.append(body_bytes, 'x');

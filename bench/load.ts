@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { Http2Traffic } from './h2.js';
 import { sleep, toolPath } from './process.js';
 
 /** One scenario of `npm run bench -- proxy`. */
@@ -16,13 +17,17 @@ export interface Scenario {
   readonly bodyBytes: number;
   /** A connection for each request. */
   readonly close: boolean;
-  /** Idle connections to hold instead of sending load; 0: none. */
+  /** Idle connections, or streams of HTTP/2, to hold instead of sending load; 0: none. */
   readonly idle: number;
+  /** What speaks HTTP/2; absent: nothing. */
+  readonly h2?: Http2Traffic;
   /** RPC: the protocol (RPC_TRAFFIC) and the bytes of payload of a request and of its answer. */
   readonly rpc?: { readonly protocol: string; readonly payloadBytes: number };
 }
 
 const base = { mode: 'http', path: '/128', connections: 64, bodyBytes: 0, close: false, idle: 0 } as const;
+
+const h2 = { front: true, back: true, grpc: false, answerBytes: 128 } as const;
 
 /** All scenarios, in the order they run. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -33,6 +38,18 @@ export const SCENARIOS: readonly Scenario[] = [
   { ...base, name: 'connect', what: 'GET, 128-byte answer, a connection for each request', close: true },
   { ...base, name: 'tcp', what: 'the load of `small` through a TCP proxy', mode: 'tcp' },
   { ...base, name: 'idle10k', what: 'resident memory of 10,000 idle keep-alive connections (rssMb: the growth)', idle: 10_000 },
+  { ...base, name: 'h2small', what: 'HTTP/2 on both sides: GET, 128-byte answer, 8 connections with 32 streams each', h2 },
+  { ...base, name: 'h2body10k', what: 'HTTP/2 on both sides: GET, 10 KiB answer', path: '/10k', h2: { ...h2, answerBytes: 10 * 1024 } },
+  { ...base, name: 'h1toh2', what: 'the load of `small` to a server that speaks HTTP/2', h2: { ...h2, front: false } },
+  { ...base, name: 'h2toh1', what: 'the load of `h2small` to a server that speaks HTTP/1', h2: { ...h2, back: false } },
+  {
+    ...base,
+    name: 'grpc',
+    what: 'unary gRPC, 128-byte messages, 8 connections with 32 streams each',
+    path: '/bench.Echo/Say',
+    h2: { ...h2, grpc: true },
+  },
+  { ...base, name: 'h2idle10k', what: 'resident memory of 10,000 open streams on 100 connections (rssMb: the growth)', h2, idle: 10_000 },
   ...['bolt', 'dubbo', 'tars', 'private'].flatMap((protocol) =>
     [128, 4096].map((payloadBytes): Scenario => {
       const [name, size] = payloadBytes === 128 ? [protocol, '128-byte'] : [`${protocol}4k`, '4 KiB'];

@@ -29,6 +29,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   wrk: 'wrk',
   haproxy: 'haproxy',
   nginx: 'nginx',
+  nghttpx: 'nghttp2-proxy',
+  h2load: 'nghttp2-client',
   taskset: 'util-linux',
   'g++': 'g++',
 };

@@ -6,12 +6,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkAnswer, runH2load, WrongAnswer, withIdleStreams } from './h2.js';
 import { type LoadResult, runWrk, SCENARIOS, type Scenario, withIdle } from './load.js';
-import { cpuTime, freePort, rssBytes, start, toolPath, waitForPort } from './process.js';
+import { cpuTime, freePort, type Running, rssBytes, start, toolPath, waitForPort } from './process.js';
 import { RPC_TRAFFIC, runRpcLoad, serverArguments } from './rpc.js';
 import { type Place, peer, SUBJECTS, type Subject, type SubjectKind } from './subjects.js';
 
-/** One row of the JSON report: medians of the rounds. For `idle10k` `rssMb` is the growth of memory with the connections, in MiB like elsewhere. */
+/** One row of the JSON report: medians of the rounds. For `idle10k` and `h2idle10k` `rssMb` is the growth of memory with the connections or streams, in MiB like elsewhere. */
 export interface Row {
   readonly subject: string;
   readonly scenario: string;
@@ -93,8 +94,9 @@ function program(root: string, name: string): string {
 }
 
 /** Sends load to a subject. Throws where it fails. */
-function runLoad(root: string, port: number, scenario: Scenario, seconds: number): Promise<LoadResult> {
-  const { rpc } = scenario;
+function runLoad({ root, folder }: Place, port: number, scenario: Scenario, seconds: number): Promise<LoadResult> {
+  const { rpc, h2 } = scenario;
+  if (h2?.front === true) return runH2load(folder, LOAD_CORE, port, scenario, seconds);
   if (rpc === undefined) return runWrk(root, LOAD_CORE, port, scenario, seconds);
   return runRpcLoad(program(root, 'rpc_peer'), LOAD_CORE, port, RPC_TRAFFIC[rpc.protocol](rpc.payloadBytes), seconds);
 }
@@ -109,18 +111,23 @@ function measured(result: LoadResult, before: ReturnType<typeof cpuTime>, after:
   return { rps, p50Ms: result.p50Ms, p99Ms: result.p99Ms, cpuUserUs, cpuSysUs, cpuUs: cpuUserUs + cpuSysUs, rssMb: bytes / MIB };
 }
 
-async function measure(root: string, subject: Subject, scenario: Scenario, seconds: number): Promise<Measured> {
+async function measure(place: Place, subject: Subject, scenario: Scenario, seconds: number, server: Running | undefined): Promise<Measured> {
   const { pid } = subject.running;
+  const { h2 } = scenario;
+  if (h2 !== undefined) await checkAnswer(subject.port, scenario.path, h2);
   const before = cpuTime(pid);
   if (scenario.idle > 0) {
     const rssBefore = rssBytes(pid);
-    return withIdle(subject.port, scenario.idle, async (result) => {
-      if (result.errors > 0) throw new Error(`${result.errors} of ${scenario.idle} idle connections were closed`);
+    const held = async (result: LoadResult) => {
+      if (result.errors > 0) throw new WrongAnswer(`${result.errors} of the idle connections were closed`);
       return measured(result, before, cpuTime(pid), rssBytes(pid) - rssBefore);
-    });
+    };
+    if (h2 !== undefined && server !== undefined) return withIdleStreams(subject.port, scenario.idle, server, held);
+    return withIdle(subject.port, scenario.idle, held);
   }
-  const result = await runLoad(root, subject.port, scenario, seconds);
+  const result = await runLoad(place, subject.port, scenario, seconds);
   const after = cpuTime(pid);
+  if (result.errors > 0 && h2 !== undefined) throw new WrongAnswer(`${result.errors} errors in ${result.requests} requests`);
   if (result.errors > 0) console.log(`  ${subject.name}: ${result.errors} errors in ${result.requests} requests`);
   if (result.loadUs !== undefined) console.log(`  ${subject.name}: the load generator took ${result.loadUs.toFixed(2)} µs of CPU for each request`);
   return measured(result, before, after, rssBytes(pid));
@@ -159,7 +166,7 @@ function printTable(scenario: Scenario, rows: readonly Row[]): void {
     'user µs',
     'sys µs',
     'CPU µs',
-    isIdle ? 'KiB/conn' : 'RSS MiB',
+    isIdle ? 'KiB each' : 'RSS MiB',
     ...rows.map(({ subject }) => `/ ${subject}`),
   ];
   const cost = (row: Row) => (isIdle ? row.rssMb : row.cpuUs);
@@ -177,33 +184,59 @@ function printTable(scenario: Scenario, rows: readonly Row[]): void {
   const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column].length)));
   const print = (line: readonly string[]) =>
     console.log(line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  '));
-  console.log(`\n${scenario.name}: ${scenario.what}; ratios are of ${isIdle ? 'memory for each connection' : 'CPU for each request'}`);
+  console.log(`\n${scenario.name}: ${scenario.what}; ratios are of ${isIdle ? 'memory for each' : 'CPU for each request'}`);
   print(head);
   for (const line of lines) print(line);
 }
 
-/** Starts one subject and sends it a little load, so that JavaScript is compiled, pools are filled and lazy memory is there before anything is measured. */
-async function warm(root: string, kind: SubjectKind, place: Place, scenario: Scenario, seconds: number): Promise<Subject | undefined> {
+/**
+ * Starts one subject and sends it a little load, so that JavaScript is compiled, pools are filled and lazy memory is there before anything is measured. Undefined where
+ * it cannot run; throws a WrongAnswer where it answers what was not asked.
+ */
+async function warm(kind: SubjectKind, place: Place, scenario: Scenario, seconds: number): Promise<Subject | undefined> {
   const load = { ...scenario, connections: scenario.idle > 0 ? 100 : scenario.connections };
   let subject: Subject | undefined;
   try {
     subject = await kind.launch(place);
-    await runLoad(root, subject.port, load, Math.min(2, Math.max(1, Math.ceil(seconds / 2))));
+    if (scenario.h2 !== undefined) await checkAnswer(subject.port, scenario.path, scenario.h2);
+    await runLoad(place, subject.port, load, Math.min(2, Math.max(1, Math.ceil(seconds / 2))));
     return subject;
   } catch (error) {
-    console.log(`  ${kind.name} is left out: ${(error as Error).message}`);
     await subject?.running.stop();
+    if (error instanceof WrongAnswer) throw error;
+    console.log(`  ${kind.name} is left out: ${(error as Error).message}`);
     return undefined;
   }
 }
 
-/** Measures the subjects of one scenario in interleaved rounds; gives the medians. */
-async function runScenario(root: string, folder: string, scenario: Scenario, options: Options, backendPort: number): Promise<Row[]> {
-  const traffic = scenario.rpc && RPC_TRAFFIC[scenario.rpc.protocol](scenario.rpc.payloadBytes);
-  const serverPort = traffic === undefined ? backendPort : await freePort();
-  const server = traffic && start(LOAD_CORE, program(root, 'rpc_peer'), serverArguments(serverPort, traffic));
-  if (server !== undefined) await waitForPort(serverPort, server, 'the RPC server');
-  const place = { root, folder, mode: scenario.mode, core: SUBJECT_CORE, backendPort: serverPort, codec: traffic?.codec };
+/** Starts the server of a scenario where the one that all share does not do; undefined where it does. */
+async function startServer(root: string, { rpc, h2 }: Scenario): Promise<{ readonly port: number; readonly running: Running } | undefined> {
+  if (rpc === undefined && h2?.back !== true) return undefined;
+  const port = await freePort();
+  const running =
+    rpc !== undefined
+      ? start(LOAD_CORE, program(root, 'rpc_peer'), serverArguments(port, RPC_TRAFFIC[rpc.protocol](rpc.payloadBytes)))
+      : start(LOAD_CORE, program(root, 'h2_backend'), [String(port), String(h2?.answerBytes), h2?.grpc === true ? 'grpc' : 'http']);
+  await waitForPort(port, running, 'the server of the scenario');
+  return { port, running };
+}
+
+/** What a scenario gave. */
+interface Outcome {
+  /** Medians of the rounds. */
+  readonly rows: readonly Row[];
+  /** A subject answered what was not asked. */
+  readonly isWrong: boolean;
+}
+
+/** Measures the subjects of one scenario in interleaved rounds. */
+async function runScenario(root: string, folder: string, scenario: Scenario, options: Options, backendPort: number): Promise<Outcome> {
+  const { rpc, h2 } = scenario;
+  const server = await startServer(root, scenario);
+  const codec = rpc && RPC_TRAFFIC[rpc.protocol](rpc.payloadBytes).codec;
+  const more = { ...(codec === undefined ? {} : { codec }), ...(h2 === undefined ? {} : { h2 }) };
+  const place: Place = { root, folder, mode: scenario.mode, core: SUBJECT_CORE, backendPort: server?.port ?? backendPort, ...more };
+  let isWrong = false;
   const subjects = new Map<string, Subject>();
   const rounds = new Map<string, Measured[]>();
   // Memory that was once used is not given back: what idle connections cost is asked of a fresh process each time.
@@ -212,39 +245,41 @@ async function runScenario(root: string, folder: string, scenario: Scenario, opt
   try {
     for (let i = 0; i < options.rounds; i++) {
       for (const kind of left) {
-        const subject = subjects.get(kind.name) ?? (await warm(root, kind, place, scenario, options.seconds));
-        if (subject === undefined) {
-          left.delete(kind);
-          continue;
-        }
-        subjects.set(kind.name, subject);
         try {
-          const one = await measure(root, subject, scenario, options.seconds);
+          const subject = subjects.get(kind.name) ?? (await warm(kind, place, scenario, options.seconds));
+          if (subject === undefined) {
+            left.delete(kind);
+            continue;
+          }
+          subjects.set(kind.name, subject);
+          const one = await measure(place, subject, scenario, options.seconds, server?.running);
           rounds.set(kind.name, [...(rounds.get(kind.name) ?? []), one]);
         } catch (error) {
           console.log(`  ${kind.name}: round ${i + 1} failed: ${(error as Error).message}`);
+          isWrong ||= error instanceof WrongAnswer;
+          if (!subjects.has(kind.name)) left.delete(kind);
         }
         if (isFresh) {
-          await subject.running.stop();
+          await subjects.get(kind.name)?.running.stop();
           subjects.delete(kind.name);
         }
       }
     }
   } finally {
     await Promise.all([...subjects.values()].map((subject) => subject.running.stop()));
-    await server?.stop();
+    await server?.running.stop();
   }
-  return [...rounds].map(([name, results]) => summary(name, scenario.name, results));
+  return { rows: [...rounds].map(([name, results]) => summary(name, scenario.name, results)), isWrong };
 }
 
-/** Runs the benchmark. Gives the exit code: 1 where a scenario gave no result at all. */
+/** Runs the benchmark. Gives the exit code: 1 where a scenario gave no result at all, or a subject answered what was not asked. */
 export async function main(args: readonly string[]): Promise<number> {
   const options = parse(args);
   if (options === undefined) {
     console.log(USAGE);
     return 0;
   }
-  for (const tool of ['wrk', 'taskset', 'g++']) toolPath(tool);
+  for (const tool of ['wrk', 'taskset', 'g++', ...(options.scenarios.some(({ h2 }) => h2?.front === true) ? ['h2load'] : [])]) toolPath(tool);
   const root = process.cwd();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   const backendPort = await freePort();
@@ -258,7 +293,8 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Linux ${release()}, Node ${process.versions.node}`);
     console.log(`${options.rounds} rounds of ${options.seconds} s; subjects on core ${SUBJECT_CORE}, load and backend on core ${LOAD_CORE}`);
     for (const scenario of options.scenarios) {
-      const found = await runScenario(root, folder, scenario, options, backendPort);
+      const { rows: found, isWrong } = await runScenario(root, folder, scenario, options, backendPort);
+      failed ||= isWrong;
       if (found.length === 0) {
         console.log(`${scenario.name}: no result`);
         failed = true;

@@ -1,6 +1,7 @@
 /** What is measured by `npm run bench -- proxy`: Sluice on both engines and its peers, each with one worker on one core. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Http2Traffic } from './h2.js';
 import { freePort, type Running, start, toolPath, waitForPort } from './process.js';
 
 /** `http`: an HTTP proxy; `tcp`: the same load through a TCP proxy; `rpc`: an RPC proxy, or a peer that relays the bytes as they are. */
@@ -24,6 +25,8 @@ export interface Place {
   readonly backendPort: number;
   /** Of mode `rpc`: the codec. */
   readonly codec?: string;
+  /** Of mode `http`: what speaks HTTP/2; undefined: nothing. */
+  readonly h2?: Http2Traffic;
 }
 
 /** How to start one subject. `launch` throws where it cannot run; the error says what is missing. */
@@ -40,6 +43,8 @@ function configure(place: Place, template: string, port: number, more: Readonly<
     BACKEND_PORT: String(place.backendPort),
     FOLDER: place.folder,
     CODEC: place.codec ?? '',
+    FRONT: '',
+    BACK: '',
     ...more,
   };
   const text = readFileSync(join(place.root, 'bench/configs', template), 'utf8').replace(
@@ -68,7 +73,7 @@ function sluice(name: string, backend: string): SubjectKind {
       const main = join(place.root, 'dist/src/main.js');
       if (!existsSync(main)) throw new Error('dist/src/main.js is missing (npm run build)');
       const port = await freePort();
-      const file = configure(place, `sluice-${place.mode}.yaml`, port);
+      const file = configure(place, `sluice-${place.h2?.back === true ? 'h2' : place.mode}.yaml`, port);
       const running = start(place.core, process.execPath, [main, '-c', file, '--concurrency', '1', '-l', 'warning'], { SLUICE_BACKEND: backend });
       return launched(name, port, running);
     },
@@ -78,7 +83,7 @@ function sluice(name: string, backend: string): SubjectKind {
 const nodeHttp: SubjectKind = {
   name: 'node-http',
   launch: async (place) => {
-    if (place.mode === 'rpc') throw new Error('it knows HTTP and TCP only');
+    if (place.mode === 'rpc' || place.h2 !== undefined) throw new Error('it knows HTTP/1 and TCP only');
     const port = await freePort();
     const args = [join(place.root, 'bench/peers/node-http.mjs'), place.mode, String(port), String(place.backendPort)];
     return launched('node-http', port, start(place.core, process.execPath, args));
@@ -92,11 +97,9 @@ const haproxy: SubjectKind = {
   name: 'haproxy',
   launch: async (place) => {
     const port = await freePort();
-    return launched(
-      'haproxy',
-      port,
-      start(place.core, toolPath('haproxy'), ['-db', '-f', configure(place, `haproxy-${relayMode(place)}.cfg`, port)]),
-    );
+    const protocols = { FRONT: place.h2?.front === true ? ' proto h2' : '', BACK: place.h2?.back === true ? ' proto h2' : '' };
+    const file = configure(place, `haproxy-${relayMode(place)}.cfg`, port, protocols);
+    return launched('haproxy', port, start(place.core, toolPath('haproxy'), ['-db', '-f', file]));
   },
 };
 
@@ -107,16 +110,43 @@ const nginx: SubjectKind = {
     if (relayMode(place) === 'tcp' && !existsSync(STREAM_MODULE)) {
       throw new Error('the stream module of nginx is missing (Debian: apt-get install libnginx-mod-stream)');
     }
+    if (place.h2?.back === true && !place.h2.grpc) throw new Error('it speaks HTTP/2 to servers for gRPC only');
     const port = await freePort();
     const folder = join(place.folder, `nginx-${port}`);
     mkdirSync(folder, { recursive: true });
-    const file = configure(place, `nginx-${relayMode(place)}.conf`, port, { FOLDER: folder, LOAD_STREAM: `load_module ${STREAM_MODULE};` });
+    const template = `nginx-${place.h2?.grpc === true ? 'grpc' : relayMode(place)}.conf`;
+    const values = { FOLDER: folder, LOAD_STREAM: `load_module ${STREAM_MODULE};`, FRONT: place.h2?.front === true ? ' http2' : '' };
+    const file = configure(place, template, port, values);
     return launched('nginx', port, start(place.core, command, ['-e', 'stderr', '-p', folder, '-c', file]));
   },
 };
 
+const nghttpx: SubjectKind = {
+  name: 'nghttpx',
+  launch: async (place) => {
+    if (place.h2 === undefined) throw new Error('it is a peer where HTTP/2 is spoken');
+    const port = await freePort();
+    const folder = join(place.folder, `nghttpx-${port}`);
+    mkdirSync(folder, { recursive: true });
+    // An empty configuration file, so that the one of the system is not read; the two counts are its own defaults but for unlimited clients.
+    const file = join(folder, 'nghttpx.conf');
+    writeFileSync(file, '');
+    const backend = `127.0.0.1,${place.backendPort};/;no-tls${place.h2.back ? ';proto=h2' : ''}`;
+    const args = [`--conf=${file}`, `--frontend=127.0.0.1,${port};no-tls`, `--backend=${backend}`, '--workers=1', '--single-process'];
+    args.push('--worker-frontend-connections=0', '--rlimit-nofile=65536', '--log-level=WARN', `--pid-file=${join(folder, 'pid')}`);
+    return launched('nghttpx', port, start(place.core, toolPath('nghttpx'), args));
+  },
+};
+
 /** The subjects that are always there, in the order of the report. */
-export const SUBJECTS: readonly SubjectKind[] = [sluice('sluice-native', 'native'), sluice('sluice-fallback', 'fallback'), nodeHttp, haproxy, nginx];
+export const SUBJECTS: readonly SubjectKind[] = [
+  sluice('sluice-native', 'native'),
+  sluice('sluice-fallback', 'fallback'),
+  nodeHttp,
+  haproxy,
+  nginx,
+  nghttpx,
+];
 
 /**
  * A peer from the command line, `NAME=COMMAND@PORT`. COMMAND runs in a shell with `BENCH_PORT`, `BENCH_BACKEND_PORT` and `BENCH_MODE` (`http` or `tcp`) in its

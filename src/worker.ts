@@ -13,6 +13,8 @@ import type { ApplyAnswer, FromWorker, ToWorker, WorkerConfig, WorkerData } from
 import type { Address, Engine } from './network/engine.js';
 import { createNativeEngine } from './network/native-engine.js';
 import { createNodeEngine } from './network/node-engine.js';
+import type { Framing } from './protocol/framing.js';
+import type { StreamFraming } from './protocol/stream-framing.js';
 import { LogFiles } from './proxy/access-log/file-access-log.js';
 import { type BreakerUses, ownBreakerUse, sharedBreakerUse } from './proxy/cluster/breaker-use.js';
 import { ConnectionCount, type ConnectionCounts } from './proxy/listener/connection-count.js';
@@ -67,7 +69,10 @@ const logFiles = new LogFiles({
   flushBytes: data.accessLog.flushMinBytes,
 });
 const codecPlaces = { folder: new URL(data.codecs), paths: data.codecPaths };
-const httpFraming = await loadFraming(codecPlaces.folder, 'http1');
+const [http1, http2] = await Promise.all([
+  loadFraming<Framing>(codecPlaces.folder, 'http1'),
+  loadFraming<StreamFraming>(codecPlaces.folder, 'http2'),
+]);
 const listenerConnections = new Map<string, SharedArrayBuffer>();
 const countIn = (memory: SharedArrayBuffer): ConnectionCount => new ConnectionCount(new Int32Array(memory), data.index);
 const connectionCounts: ConnectionCounts = {
@@ -86,7 +91,7 @@ const proxy = createProxy({
   engine,
   stats,
   log,
-  httpFraming,
+  httpFramings: { http1, http2 },
   createFileLog: logFiles.create,
   connectionCounts,
   breakerUses,

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { ConfigError } from '../base/errors.js';
 import type { Codec } from '../protocol/codec.js';
 import type { Framing } from '../protocol/framing.js';
+import type { StreamFraming } from '../protocol/stream-framing.js';
 import { importUserModule } from './typescript.js';
 
 /** Where a codec of the user's is: a folder or module, or an npm package; found from the working directory. */
@@ -26,8 +27,8 @@ export const NO_CODECS: CodecSet = { codecs: new Map(), referenced: new Map() };
 export const referenceKey = (reference: CodecReference): string => JSON.stringify(reference);
 
 /** The state machine of messages that the built-in folder `name` exports under that name. */
-export async function loadFraming(folder: URL, name: string): Promise<Framing> {
-  const module = (await import(new URL(`${name}/index.js`, folder).href)) as Record<string, Framing | undefined>;
+export async function loadFraming<F extends Framing | StreamFraming>(folder: URL, name: string): Promise<F> {
+  const module = (await import(new URL(`${name}/index.js`, folder).href)) as Record<string, F | undefined>;
   return module[name] ?? fail(`codec ${name} exports no framing of that name`);
 }
 

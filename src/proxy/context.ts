@@ -2,6 +2,8 @@ import type { StatsStore } from '../base/stats.js';
 import type { Engine } from '../network/engine.js';
 import { Edits } from '../protocol/edits.js';
 import type { Framing } from '../protocol/framing.js';
+import { TrailerLines } from '../protocol/grpc/trailer-lines.js';
+import type { StreamFraming } from '../protocol/stream-framing.js';
 import { TimerWheel } from '../stream/timers.js';
 import type { ClusterManager } from './cluster/cluster-manager.js';
 import { DateLine } from './http/date-line.js';
@@ -23,6 +25,12 @@ export interface ProxyLog {
 /** `RouteInput` that is filled anew for each request. */
 export type MutableRouteInput = { -readonly [K in keyof RouteInput]: RouteInput[K] };
 
+/** The built-in state machines of HTTP. */
+export interface HttpFramings {
+  readonly http1: Framing;
+  readonly http2: StreamFraming;
+}
+
 /** What all connections of a worker share. */
 export class ProxyContext implements PoolContext {
   readonly engine: Engine;
@@ -31,10 +39,13 @@ export class ProxyContext implements PoolContext {
   readonly clusters: ClusterManager;
   readonly profiles: Profiles;
   readonly wheel: TimerWheel;
-  /** Framing of HTTP connections, down and up. */
-  readonly httpFraming: Framing;
+  /** Framings of HTTP connections, down and up: of HTTP/1 and of HTTP/2. */
+  readonly framing: Framing;
+  readonly streamFraming: StreamFraming;
   /** The changes of the message in hand: filled and used within one callback. */
   readonly edits = new Edits();
+  /** Reads the trailers in hand. */
+  readonly trailerLines = new TrailerLines();
   /** The frame in hand, as routing sees it. */
   readonly rpcView = new RpcView();
   readonly requestIds = new RequestIds();
@@ -48,18 +59,23 @@ export class ProxyContext implements PoolContext {
   maxConnections = Number.POSITIVE_INFINITY;
   #timerNow = 0;
 
-  constructor(engine: Engine, stats: StatsStore, log: ProxyLog, clusters: ClusterManager, framing: Framing, connectionCounts: ConnectionCounts) {
+  constructor(
+    engine: Engine,
+    stats: StatsStore,
+    log: ProxyLog,
+    clusters: ClusterManager,
+    framings: HttpFramings,
+    connectionCounts: ConnectionCounts,
+  ) {
     this.engine = engine;
     this.stats = stats;
     this.log = log;
     this.clusters = clusters;
     this.profiles = new Profiles(engine);
     this.wheel = new TimerWheel(engine);
-    this.httpFraming = framing;
+    this.framing = framings.http1;
+    this.streamFraming = framings.http2;
     this.connectionCounts = connectionCounts;
-  }
-  get framing(): Framing {
-    return this.httpFraming;
   }
 
   /** Milliseconds on the engine's clock; also right inside a timer, where the engine has not looked at its clock. */

@@ -1,11 +1,10 @@
 /** The data path of one worker: listeners, connections, pools. What it does is said by `RuntimeConfig`; what carries its bytes is an `Engine`. */
 import type { StatsStore } from '../base/stats.js';
 import type { Address, Engine } from '../network/engine.js';
-import type { Framing } from '../protocol/framing.js';
 import type { BreakerUses } from './cluster/breaker-use.js';
 import { ClusterManager } from './cluster/cluster-manager.js';
 import type { Host } from './cluster/host.js';
-import { ProxyContext, type ProxyLog } from './context.js';
+import { type HttpFramings, ProxyContext, type ProxyLog } from './context.js';
 import type { DrainStrategy } from './drain-sequence.js';
 import { type ConnectionCounts, ownConnectionCounts } from './listener/connection-count.js';
 import { ActiveListener } from './listener/listener.js';
@@ -16,8 +15,7 @@ export interface ProxyOptions {
   readonly engine: Engine;
   readonly stats: StatsStore;
   readonly log: ProxyLog;
-  /** Framing of HTTP connections. */
-  readonly httpFraming: Framing;
+  readonly httpFramings: HttpFramings;
   /** For the one who compiles configurations, which makes the access logs; the proxy itself only writes records to them. */
   readonly createFileLog?: unknown;
   /** Default: counts of its own. */
@@ -108,7 +106,7 @@ class WorkerProxy implements Proxy {
     this.#drainTimeMs = options.drainTimeMs ?? 600_000;
     this.#drainStrategy = options.drainStrategy ?? 'gradual';
     const counts = options.connectionCounts ?? ownConnectionCounts();
-    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, options.httpFraming, counts);
+    this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, options.httpFramings, counts);
     this.#clusters.onAdded = (cluster) => {
       cluster.onHostRemoved = drainHost;
     };

@@ -5,8 +5,10 @@
 import type { Address, ListenOptions, SocketOptions } from '../network/engine.js';
 import type { Codec } from '../protocol/codec.js';
 import type { HeadView } from '../protocol/head.js';
+import type { StreamLimits } from '../protocol/stream-framing.js';
 import type { HeartbeatOptions } from '../stream/rpc/rpc-pool.js';
 import type { AccessLog } from './access-log/access-log.js';
+import type { FilterOverrides, HttpFilterConfig } from './http/filters/chain.js';
 import type { HeaderMutation } from './route/header-mutation.js';
 
 export interface RuntimeConfig {
@@ -75,6 +77,12 @@ export interface ConnectionLimitConfig {
 export interface HttpManagerConfig {
   readonly kind: 'http';
   readonly statPrefix: string;
+  /** What clients may speak; `auto`: the first bytes say it. */
+  readonly codec: 'auto' | 'http1' | 'http2';
+  /** HTTP/2: what differs from the codec's own limits, `maxHeadBytes` and the like included. */
+  readonly streams: Partial<StreamLimits>;
+  /** HTTP/2: undefined: no PING is sent. */
+  readonly keepAlive: KeepAliveOptions | undefined;
   readonly routes: RouteTable;
   readonly maxHeadBytes: number;
   readonly maxHeaders: number;
@@ -113,8 +121,20 @@ export interface HttpManagerConfig {
   readonly suppressEnvoyHeaders: boolean;
   readonly accessLogs: readonly AccessLog[];
   readonly forwardClientCert: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
-  /** The compiled stream filters before the router, in order: names only where there is none that acts. */
-  readonly filters: readonly string[];
+  /** The stream filters before the router, in order. */
+  readonly filters: readonly HttpFilterConfig[];
+}
+
+/** Whether a connection of HTTP/2 still answers, asked with PING. */
+export interface KeepAliveOptions {
+  /** Between two PINGs; 0: none in intervals. */
+  readonly intervalMs: number;
+  /** Added to every interval: a random part of so many per cent of it. Default 15. */
+  readonly jitterPercent: number;
+  /** How long nothing at all may come after a PING before the connection is closed. */
+  readonly timeoutMs: number;
+  /** Upstream: quiet time after which a PING goes ahead of the next request; 0: never. */
+  readonly connectionIdleMs: number;
 }
 
 export interface TcpProxyConfig {
@@ -189,6 +209,8 @@ export interface Route {
   /** Applied in order: route (most specific), virtual host, table — as Envoy's `most_specific_header_mutations_wins` says. Undefined where none changes anything. */
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
+  /** What it, its virtual host and its table say of filters; absent: nothing. */
+  readonly filters?: FilterOverrides | undefined;
   readonly action: ForwardAction | RedirectAction | DirectAction;
 }
 
@@ -207,6 +229,8 @@ export interface ForwardAction {
   readonly idleTimeoutMs: number | undefined;
   /** In place of the manager's; 0: none. */
   readonly maxStreamDurationMs: number | undefined;
+  /** What a caller's `grpc-timeout` does; undefined: no more than is forwarded. */
+  readonly grpcTimeout: GrpcTimeoutPolicy | undefined;
   readonly retry: RetryPolicy | undefined;
   readonly priority: 'DEFAULT' | 'HIGH';
   /** Upgrade tokens switched on or off here, over the manager's. */
@@ -218,6 +242,14 @@ export interface ForwardAction {
   readonly includeVhRateLimits?: boolean;
   readonly includeAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
+}
+export interface GrpcTimeoutPolicy {
+  /** In place of `maxStreamDurationMs`, or of `timeoutMs` (then `maxMs`, where the request has no `grpc-timeout`; 0: none). */
+  readonly replaces: 'maxStreamDuration' | 'timeout';
+  /** Longest that is taken; 0: any. */
+  readonly maxMs: number;
+  /** Taken off what the request says; what is then not above 0 is over at once. */
+  readonly offsetMs: number;
 }
 export interface MirrorPolicy {
   readonly chooseCluster: (head: HeadView) => string | undefined;
@@ -255,6 +287,12 @@ export const RETRY_ON = {
   RETRIABLE_HEADERS: 128,
   ENVOY_RATELIMITED: 256,
   RESET_BEFORE_REQUEST: 512,
+  /** Those of gRPC: by `grpc-status`. */
+  CANCELLED: 1024,
+  DEADLINE_EXCEEDED: 2048,
+  INTERNAL: 4096,
+  RESOURCE_EXHAUSTED: 8192,
+  UNAVAILABLE: 16_384,
 } as const;
 export interface RetryPolicy {
   readonly on: number;
@@ -302,6 +340,7 @@ export interface ClusterConfig {
   /** Idle pooled connections are closed after it. Default 3,600,000. */
   readonly idleTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
+  readonly http: HttpUpstreamOptions;
   /** Absent: defaults. */
   readonly rpc?: RpcOptions;
   readonly maxConnectionDurationMs: number;
@@ -314,6 +353,17 @@ export interface ClusterConfig {
   readonly source: { readonly ip: string; readonly port?: number } | undefined;
   /** The v3 Cluster as configured, for config_dump. */
   readonly configured: object;
+}
+/** How a cluster's hosts are spoken to in HTTP. */
+export interface HttpUpstreamOptions {
+  /** `downstream`: as the request came. */
+  readonly protocol: 'http1' | 'http2' | 'downstream';
+  /** HTTP/2: what differs from the codec's own limits, `maxResponseHeadBytes` and the like included. */
+  readonly streams: Partial<StreamLimits>;
+  /** HTTP/2: undefined: no PING is sent. */
+  readonly keepAlive: KeepAliveOptions | undefined;
+  /** HTTP/2: streams that are opened on one connection, where its peer allows as many. Default 1,024. */
+  readonly maxConcurrentStreams: number;
 }
 export interface Breakers {
   readonly maxConnections: number;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { CloseReason, ConnectionHandler, Engine } from '../network/engine.js';
-import { Http1Pool, type PooledConnection, type PoolOptions, type PoolOwner, type UpstreamUser } from './http1-pool.js';
+import { Http1Pool, type PooledConnection, type PoolOptions, type PoolOwner } from './http1-pool.js';
+import type { Upstream, UpstreamUser } from './upstream.js';
 
 /** An engine that only connects and closes, when the test says so. */
 class FakeEngine {
@@ -87,9 +88,11 @@ class User implements UpstreamUser {
     this.notes.push(`failed ${reason} ${errno}`.trim());
   }
   onUpstreamHead(): void {}
+  onUpstreamBody(): void {}
+  onUpstreamTrailers(): void {}
   onUpstreamEnd(): void {}
   onUpstreamFault(): void {}
-  onUpstreamClosed(_connection: PooledConnection, reason: CloseReason): void {
+  onUpstreamClosed(_connection: Upstream, reason: CloseReason): void {
     this.notes.push(`closed ${reason}`);
   }
 }

@@ -10,20 +10,7 @@
 import type { Address, CloseReason, ConnectionHandler, ConnectOptions, Engine, FramingFault } from '../network/engine.js';
 import type { Head } from '../protocol/head.js';
 import type { ConnectionAccount } from './connection-account.js';
-
-/** Who uses a pooled connection: one request. */
-export interface UpstreamUser {
-  /** A connection is there for the request that waited. Never called from inside `enqueue`. */
-  onPoolReady(connection: PooledConnection): void;
-  /** No connection could be had: the request waits no longer. */
-  onPoolFailure(reason: CloseReason, errno: string): void;
-  onUpstreamHead(connection: PooledConnection, head: Head): void;
-  /** `bytes`: body bytes of the response; `flags`: bits of FORWARD. */
-  onUpstreamEnd(connection: PooledConnection, bytes: number, flags: number): void;
-  onUpstreamFault(connection: PooledConnection, fault: FramingFault): void;
-  /** The connection is gone, and belongs to nobody. */
-  onUpstreamClosed(connection: PooledConnection, reason: CloseReason, errno: string): void;
-}
+import type { Upstream, UpstreamPool, UpstreamUser } from './upstream.js';
 
 /** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
 export interface PoolOwner extends ConnectionAccount {
@@ -44,7 +31,8 @@ export interface PoolOptions {
 export const POOLED = { CONNECTING: 0, IDLE: 1, BUSY: 2, CLOSING: 3 } as const;
 
 /** One upstream connection. `user` is set while BUSY. */
-export class PooledConnection implements ConnectionHandler {
+export class PooledConnection implements ConnectionHandler, Upstream {
+  readonly isStream = false;
   readonly pool: Http1Pool;
   handle = 0;
   state: number = POOLED.CONNECTING;
@@ -65,12 +53,28 @@ export class PooledConnection implements ConnectionHandler {
     return this.#local;
   }
 
+  get isReused(): boolean {
+    return this.requests > 1;
+  }
+  release(): void {
+    this.pool.release(this);
+  }
+  discard(how?: 'flush' | 'now' | 'reset'): void {
+    this.pool.discard(this, how);
+  }
+
   onConnected(): void {
     this.pool.onConnected(this);
   }
   onHead(_connection: number, head: Head): void {
     if (this.user !== undefined) this.user.onUpstreamHead(this, head);
     else this.pool.discard(this);
+  }
+  onBody(_connection: number, bytes: Uint8Array): void {
+    this.user?.onUpstreamBody(this, bytes);
+  }
+  onTrailers(_connection: number, trailers: Uint8Array): void {
+    this.user?.onUpstreamTrailers(this, trailers);
   }
   onEnd(_connection: number, bytes: number, flags: number): void {
     this.user?.onUpstreamEnd(this, bytes, flags);
@@ -91,7 +95,7 @@ export class PooledConnection implements ConnectionHandler {
 }
 
 /** See the head of this file. */
-export class Http1Pool {
+export class Http1Pool implements UpstreamPool {
   readonly engine: Engine;
   readonly owner: PoolOwner;
   readonly #options: PoolOptions;

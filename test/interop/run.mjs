@@ -1,19 +1,20 @@
 /**
- * `npm run test:interop`: builds the Java peers where Java and Maven are there (test/interop/java; offline once Maven has what it needs), then runs
- * test/interop on both engines. Says why the Java peers are left out.
+ * `npm run test:interop`: builds the Java peers where Java and Maven are there (test/interop/java; offline once Maven has what it needs) and the Go programs
+ * where Go is (test/interop/go), then runs test/interop on both engines. Says why either is left out.
  *
  *   npm run test:interop                        all
  *   npm run test:interop -- --backend native    on one engine
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const project = join(root, 'test/interop/java');
 const jar = join(project, 'target/interop.jar');
-/** Longest that Maven may take, with everything to fetch. */
+const goProject = join(root, 'test/interop/go');
+/** Longest that Maven or Go may take, with everything to fetch. */
 const BUILD_MS = 180_000;
 
 const changedMs = (path) =>
@@ -39,7 +40,22 @@ function buildPeers() {
   return 'Maven could not build test/interop/java';
 }
 
+/** Builds the programs in Go that test/interop/go/go.mod names; gives the reason where that cannot be done. */
+function buildGoPrograms() {
+  if (spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0) return 'go is not there';
+  const packages = readFileSync(join(goProject, 'tools.go'), 'utf8').match(/(?<=_ ")[^"]+/g);
+  mkdirSync(join(goProject, 'target'), { recursive: true });
+  const { status } = spawnSync('go', ['build', '-trimpath', '-o', 'target/', ...packages], {
+    cwd: goProject,
+    timeout: BUILD_MS,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return status === 0 ? undefined : 'Go could not build test/interop/go';
+}
+
 const missing = buildPeers();
 if (missing !== undefined) console.log(`skipped: the Java peers: ${missing}`);
+const missingGo = buildGoPrograms();
+if (missingGo !== undefined) console.log(`skipped: the Go programs: ${missingGo}`);
 const { status } = spawnSync(process.execPath, [join(root, 'test/run.mjs'), 'interop', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
 process.exitCode = status ?? 1;

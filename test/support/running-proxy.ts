@@ -1,6 +1,7 @@
 /** A whole proxy in the test's own thread, from a configuration in YAML: `const { proxy, port } = await runProxy(create, yaml)`. */
 import assert from 'node:assert/strict';
 import { http1 } from '../../codecs/http1/index.js';
+import { http2 } from '../../codecs/http2/index.js';
 import { StatsStore } from '../../src/base/stats.js';
 import { type CodecSet, NO_CODECS } from '../../src/control/codecs.js';
 import { compileConfig } from '../../src/control/compile/index.js';
@@ -23,7 +24,7 @@ export class RunningProxy {
     this.engine = engine;
     this.#codecs = codecs;
     const log = { debug() {}, info() {}, warning() {}, error() {} };
-    this.proxy = createProxy({ engine, stats: this.#stats, log, httpFraming: http1, ...options });
+    this.proxy = createProxy({ engine, stats: this.#stats, log, httpFramings: { http1, http2 }, ...options });
   }
 
   compile(yaml: string): RuntimeConfig {

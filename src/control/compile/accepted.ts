@@ -46,11 +46,10 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
     transportSocketConnectTimeout: 'bounds a handshake; plain text has none',
   },
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager': {
-    http2ProtocolOptions: 'bounds of HTTP/2, which is not offered to clients yet',
     http3ProtocolOptions: 'bounds of HTTP/3, which is not offered to clients yet',
     delayedCloseTimeout: 'the lingering close of the engine has a bound of its own',
     setCurrentClientCertDetails: 'there is no client certificate without TLS',
-    streamErrorOnInvalidHttpMessage: 'HTTP/1 cannot go on after a broken message',
+    streamErrorOnInvalidHttpMessage: 'HTTP/1 cannot go on after a broken message, HTTP/2 always can',
   },
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing': {
     clientSampling: 'no tracer is configured',
@@ -66,11 +65,22 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
     useBalsaParser: 'a parser of Envoy',
     allowCustomMethods: 'every method is forwarded',
   },
+  'envoy.config.core.v3.Http2ProtocolOptions': {
+    maxOutboundFrames: 'what waits for the peer is bounded in bytes, by per_connection_buffer_limit_bytes',
+    maxMetadataSize: 'METADATA frames are not supported',
+    overrideStreamErrorOnInvalidHttpMessage: 'a broken message always ends its stream only (RFC 9113 §8.1.1)',
+    streamErrorOnInvalidHttpMessaging: 'a broken message always ends its stream only (RFC 9113 §8.1.1)',
+    useOghttp2Codec: 'a codec of Envoy',
+    enableHuffmanEncoding: 'a string is always sent in its shorter form',
+  },
   'envoy.extensions.filters.http.router.v3.Router': {
     startChildSpan: 'no tracer is configured',
     dynamicStats: 'statistics of codes are always made when first needed',
     suppressGrpcRequestFailureCodeStats: 'gRPC needs HTTP/2, which is not offered yet',
     upstreamLogOptions: 'there is no upstream log',
+  },
+  'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': {
+    emitFilterState: 'for access loggers that are not there',
   },
   'envoy.config.route.v3.RouteConfiguration': { metadata: 'free text for others' },
   'envoy.config.route.v3.VirtualHost': {
@@ -85,14 +95,8 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
     perRequestBufferLimitBytes: 'requests are kept for retries within the connection buffer limit',
   },
   'envoy.config.route.v3.RouteAction': {
-    maxGrpcTimeout: 'gRPC needs HTTP/2, which is not offered yet',
-    grpcTimeoutOffset: 'gRPC needs HTTP/2, which is not offered yet',
     earlyDataPolicy: 'there is no TLS early data',
     includeVhRateLimits: 'there is no rate limit filter',
-  },
-  'envoy.config.route.v3.RouteAction.MaxStreamDuration': {
-    grpcTimeoutHeaderMax: 'gRPC needs HTTP/2, which is not offered yet',
-    grpcTimeoutHeaderOffset: 'gRPC needs HTTP/2, which is not offered yet',
   },
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {
     traceSampled: 'no tracer is configured',
@@ -131,8 +135,7 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
   'envoy.config.endpoint.v3.Endpoint': { healthCheckConfig: 'there is no active health check' },
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { upstreamHttpProtocolOptions: 'server names and certificates; plain text has none' },
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig': {
-    http2ProtocolOptions: 'the downstream protocol is HTTP/1',
-    http3ProtocolOptions: 'the downstream protocol is HTTP/1',
+    http3ProtocolOptions: 'the downstream protocol is never HTTP/3',
   },
   'envoy.config.core.v3.UpstreamConnectionOptions': {},
   'envoy.config.core.v3.SocketAddress': { resolverName: 'names are resolved by the system' },

@@ -1,3 +1,4 @@
+import { GRPC } from '../../protocol/grpc/status.js';
 import { type AccessLog, createAccessLog } from '../../proxy/access-log/access-log.js';
 import * as filters from '../../proxy/access-log/filters.js';
 import { compileJsonFormat, compileTextFormat, DEFAULT_FORMAT, type Formatter } from '../../proxy/access-log/formatter.js';
@@ -101,6 +102,11 @@ function compileFilter(fields: Fields<v3.AccessLogFilter>): filters.LogFilter | 
       else anyOf |= flag;
     }
     return filters.responseFlagFilter(anyOf);
+  }
+  const grpc = fields.child('grpcStatusFilter', 'envoy.config.accesslog.v3.GrpcStatusFilter');
+  if (grpc !== undefined) {
+    const statuses = (grpc.get('statuses') ?? []).map((name) => GRPC[name === 'CANCELED' ? 'CANCELLED' : name]);
+    return filters.grpcStatusFilter(new Set(statuses), grpc.get('exclude') === true);
   }
   const types = fields.child('logTypeFilter', 'envoy.config.accesslog.v3.LogTypeFilter');
   if (types !== undefined) return filters.logTypeFilter(types.get('types') ?? [], types.get('exclude') === true);

@@ -1,16 +1,20 @@
 import { isIP } from 'node:net';
 import type { SocketOptions } from '../../network/engine.js';
-import type { Breakers, ClusterConfig, EndpointConfig, RpcOptions } from '../../proxy/runtime.js';
+import type { StreamLimits } from '../../protocol/stream-framing.js';
+import type { Breakers, ClusterConfig, EndpointConfig, HttpUpstreamOptions, RpcOptions } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { compileAddress, compileSocketAddress, compileSocketOptions } from './common.js';
 import { type Fields, typeOf } from './context.js';
 import { compileHttp1Options } from './http-manager.js';
+import { compileHttp2Limits, compileHttp2Options, HTTP2_LIMITS, HTTP2_OPTIONS, headLimits } from './http2-options.js';
 import { checkTransportSocket } from './listeners.js';
 import { compileRpcOptions, RPC_OPTIONS } from './rpc-proxy.js';
 
 const CLUSTER = 'envoy.config.cluster.v3';
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const CORE = 'envoy.config.core.v3';
+const MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3';
+const UPSTREAM_CODEC = 'envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec';
 
 /** Compiles all clusters, by name. One that cannot run is a problem, and left out. `bind`: the cluster manager's default source address. */
 export function compileClusters(list: readonly Fields<v3.Cluster>[], bind: Fields<v3.BindConfig> | undefined): Map<string, ClusterConfig> {
@@ -166,6 +170,7 @@ const DEFAULT_BREAKERS: Breakers = { maxConnections: 1024, maxPending: 1024, max
 
 type ProtocolOptions = Pick<
   ClusterConfig,
+  | 'http'
   | 'idleTimeoutMs'
   | 'maxRequestsPerConnection'
   | 'maxConnectionDurationMs'
@@ -178,39 +183,92 @@ type ProtocolOptions = Pick<
 function compileProtocolOptions(cluster: Fields<v3.Cluster>): ProtocolOptions {
   const { context } = cluster;
   let rpc: RpcOptions | undefined;
-  let common = cluster.child('commonHttpProtocolOptions', `${CORE}.HttpProtocolOptions`);
-  let http1 = cluster.child('httpProtocolOptions', `${CORE}.Http1ProtocolOptions`);
-  const http2 = cluster.get('http2ProtocolOptions');
-  if (http2 !== undefined && cluster.get('protocolSelection') !== 'USE_DOWNSTREAM_PROTOCOL')
-    cluster.problem('http2ProtocolOptions', 'HTTP/2 to upstreams is not supported', 'UNSUPPORTED');
-  cluster.ignore('protocolSelection');
+  let limits: Partial<StreamLimits> | undefined;
+  let http = readDeprecatedOptions(cluster);
   for (const [key, any] of Object.entries(cluster.get('typedExtensionProtocolOptions') ?? {})) {
     const path = `${cluster.at('typedExtensionProtocolOptions')}[${JSON.stringify(key)}]`;
     const type = typeOf(any);
-    if (type === RPC_OPTIONS) {
-      rpc = compileRpcOptions(context.fields(any as v3.RpcProtocolOptions, path, RPC_OPTIONS));
-      continue;
-    }
-    if (type !== HTTP_OPTIONS) {
-      context.problem(path, 'UNSUPPORTED', `protocol options '${type === '' ? key : type}' are not supported`);
-      continue;
-    }
-    const options = context.fields(any as v3.HttpProtocolOptions, path, HTTP_OPTIONS);
-    common = options.child('commonHttpProtocolOptions', `${CORE}.HttpProtocolOptions`) ?? common;
-    const explicit = options.child('explicitHttpConfig', `${HTTP_OPTIONS}.ExplicitHttpConfig`);
-    const downstream = options.child('useDownstreamProtocolConfig', `${HTTP_OPTIONS}.UseDownstreamHttpConfig`);
-    http1 = (explicit ?? downstream)?.child('httpProtocolOptions', `${CORE}.Http1ProtocolOptions`) ?? http1;
+    if (type === RPC_OPTIONS) rpc = compileRpcOptions(context.fields(any as v3.RpcProtocolOptions, path, RPC_OPTIONS));
+    else if (type === HTTP2_LIMITS) limits = compileHttp2Limits(context.fields(any as v3.Http2Limits, path, HTTP2_LIMITS));
+    else if (type === HTTP_OPTIONS) http = readHttpOptions(context.fields(any as v3.HttpProtocolOptions, path, HTTP_OPTIONS), http);
+    else context.problem(path, 'UNSUPPORTED', `protocol options '${type === '' ? key : type}' are not supported`);
   }
-  const { properCase } = compileHttp1Options(http1);
+  if (limits !== undefined && http.protocol === 'http1')
+    cluster.problem('typedExtensionProtocolOptions', 'the cluster speaks HTTP/1: the limits of HTTP/2 would have no effect');
+  const { common } = http;
+  const { properCase } = compileHttp1Options(http.http1);
+  const http2 = compileHttp2Options(http.http2);
+  const maxResponseHeadBytes = (common?.get('maxResponseHeadersKb') ?? 60) * 1024;
+  const maxResponseHeaders = common?.get('maxHeadersCount') ?? 100;
   return {
     ...(rpc === undefined ? {} : { rpc }),
+    http: {
+      protocol: http.protocol,
+      streams: { ...headLimits(maxResponseHeadBytes, maxResponseHeaders), ...http2.streams, ...limits },
+      keepAlive: http2.keepAlive,
+      maxConcurrentStreams: http2.maxConcurrentStreams ?? 1024,
+    },
     idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
     maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? cluster.get('maxRequestsPerConnection') ?? 0,
     maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,
     maxStreamDurationMs: common?.get('maxStreamDuration') ?? 0,
-    maxResponseHeadBytes: 60 * 1024,
-    maxResponseHeaders: common?.get('maxHeadersCount') ?? 100,
+    maxResponseHeadBytes,
+    maxResponseHeaders,
     properCase,
+  };
+}
+
+/** How a cluster's hosts are spoken to, as far as it has been read. */
+interface HttpOptions {
+  readonly protocol: HttpUpstreamOptions['protocol'];
+  readonly common: Fields<v3.CommonHttpProtocolOptions> | undefined;
+  readonly http1: Fields<v3.Http1ProtocolOptions> | undefined;
+  readonly http2: Fields<v3.Http2ProtocolOptions> | undefined;
+}
+
+/** The fields of the cluster itself, which are deprecated in Envoy. */
+function readDeprecatedOptions(cluster: Fields<v3.Cluster>): HttpOptions {
+  const http1 = cluster.child('httpProtocolOptions', `${CORE}.Http1ProtocolOptions`);
+  const http2 = cluster.child('http2ProtocolOptions', HTTP2_OPTIONS);
+  const followsDownstream = cluster.get('protocolSelection') === 'USE_DOWNSTREAM_PROTOCOL';
+  if (http1 !== undefined && http2 !== undefined && !followsDownstream)
+    cluster.problem(
+      'http2ProtocolOptions',
+      'HTTP/1 and HTTP/2 both have options: which is spoken? Leave one out, or say protocol_selection: USE_DOWNSTREAM_PROTOCOL',
+    );
+  return {
+    protocol: followsDownstream ? 'downstream' : http2 === undefined ? 'http1' : 'http2',
+    common: cluster.child('commonHttpProtocolOptions', `${CORE}.HttpProtocolOptions`),
+    http1,
+    http2,
+  };
+}
+
+/** `HttpProtocolOptions`, which says what is spoken, and goes before the deprecated fields. */
+function readHttpOptions(options: Fields<v3.HttpProtocolOptions>, deprecated: HttpOptions): HttpOptions {
+  const common = options.child('commonHttpProtocolOptions', `${CORE}.HttpProtocolOptions`) ?? deprecated.common;
+  const explicit = options.child('explicitHttpConfig', `${HTTP_OPTIONS}.ExplicitHttpConfig`);
+  const downstream = options.child('useDownstreamProtocolConfig', `${HTTP_OPTIONS}.UseDownstreamHttpConfig`);
+  const said = explicit ?? downstream;
+  if (explicit?.get('http3ProtocolOptions') !== undefined)
+    explicit.problem('http3ProtocolOptions', 'HTTP/3 to upstreams is not supported', 'UNSUPPORTED');
+  if (options.get('autoConfig') !== undefined) {
+    const why = 'the protocol would be chosen by ALPN, which needs TLS; say explicit_http_config or use_downstream_protocol_config';
+    options.problem('autoConfig', why, 'UNSUPPORTED');
+  }
+  const filters = options.list('httpFilters', `${MANAGER}.HttpFilter`);
+  for (const filter of filters) {
+    const [name = '', type] = [filter.get('name'), typeOf(filter.get('typedConfig'))];
+    filter.ignore('isOptional');
+    if (type === UPSTREAM_CODEC) continue; // it ends every chain of upstream filters, and does what is done without it
+    filter.problem('typedConfig', `upstream HTTP filter '${type === '' ? name : type}' is not supported`, 'UNSUPPORTED');
+  }
+  const http2 = said?.child('http2ProtocolOptions', HTTP2_OPTIONS);
+  return {
+    protocol: downstream !== undefined ? 'downstream' : http2 === undefined ? 'http1' : 'http2',
+    common,
+    http1: said?.child('httpProtocolOptions', `${CORE}.Http1ProtocolOptions`) ?? deprecated.http1,
+    http2: http2 ?? deprecated.http2,
   };
 }
 

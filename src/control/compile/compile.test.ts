@@ -72,6 +72,9 @@ test('gives every default as Envoy documents it', () => {
   assert.deepEqual(http, {
     kind: 'http',
     statPrefix: 'in',
+    codec: 'auto',
+    streams: { maxHeadBytes: 61_440, maxTargetBytes: 61_440, maxHeaders: 100, underscores: 0 },
+    keepAlive: undefined,
     maxHeadBytes: 61_440,
     maxHeaders: 100,
     acceptHttp10: false,
@@ -128,6 +131,12 @@ test('gives every default as Envoy documents it', () => {
     panicThreshold: 50,
     breakers: { DEFAULT: breakers, HIGH: breakers },
     bufferLimitBytes: 1024 * 1024,
+    http: {
+      protocol: 'http1',
+      streams: { maxHeadBytes: 61_440, maxTargetBytes: 61_440, maxHeaders: 100 },
+      keepAlive: undefined,
+      maxConcurrentStreams: 1024,
+    },
     idleTimeoutMs: 3_600_000,
     maxRequestsPerConnection: 0,
     maxConnectionDurationMs: 0,
@@ -281,7 +290,7 @@ const wrong: [title: string, parts: Parts, code: string, path: string, text: Reg
     'a per-filter configuration',
     { host: 'typed_per_filter_config: {"envoy.filters.http.cors": {"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}}' },
     'UNSUPPORTED',
-    `${HOST}.typed_per_filter_config`,
+    `${HOST}.typed_per_filter_config["envoy.filters.http.cors"]`,
     /not supported/,
   ],
   [
@@ -306,7 +315,7 @@ const wrong: [title: string, parts: Parts, code: string, path: string, text: Reg
     `${HOST}.response_headers_to_add[0]`,
     /%NOPE%/,
   ],
-  ['HTTP/2 downstream', { hcm: 'codec_type: HTTP2' }, 'UNSUPPORTED', `${MANAGER}.codec_type`, /HTTP2/],
+  ['HTTP/3 downstream', { hcm: 'codec_type: HTTP3' }, 'UNSUPPORTED', `${MANAGER}.codec_type`, /HTTP3/],
   ['a local reply configuration', { hcm: 'local_reply_config: {mappers: []}' }, 'UNSUPPORTED', `${MANAGER}.local_reply_config`, /not supported/],
   ['a tracer', { hcm: 'tracing: {provider: {name: envoy.tracers.zipkin}}' }, 'UNSUPPORTED', `${MANAGER}.tracing.provider`, /zipkin/],
   [
@@ -456,4 +465,46 @@ test('statistics are shown as the matcher says, and the first bucket setting tha
   assert.deepEqual(['a.x'].map(server('stats_matcher: {reject_all: true}').showsStat), [false]);
   const { bucketsOf } = server('histogram_bucket_settings: [{match: {suffix: time}, buckets: [5, 1]}, {match: {prefix: a}, buckets: [2]}]');
   assert.deepEqual([bucketsOf('a.time'), bucketsOf('a.size'), bucketsOf('b').length], [[1, 5], [2], 19]);
+});
+
+const FILTERS = 'type.googleapis.com/envoy.extensions.filters.http';
+/** A manager with filters before its router. */
+const filtered = (filters: string, parts: Parts = {}) => yaml(parts).replace(`http_filters: [`, `http_filters: [${filters}, `);
+test('stream filters are taken in order, with what routes say of them', () => {
+  const stats = `{name: stats, typed_config: {"@type": ${FILTERS}.grpc_stats.v3.FilterConfig, emit_filter_state: true, stats_for_all_methods: true}}`;
+  const web = `{name: web, disabled: true, typed_config: {"@type": ${FILTERS}.grpc_web.v3.GrpcWeb}}`;
+  const off = 'typed_per_filter_config: {stats: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}';
+  const on = 'typed_per_filter_config: {web: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {}}}';
+  const routes = `{match: {prefix: /a}, route: {cluster: a}, ${on}}, {match: {prefix: /b}, route: {cluster: a}, ${on}}, {match: {prefix: /}, route: {cluster: a}}`;
+  const { config, problems } = compile(filtered(`${stats}, ${web}`, { routes, host: off }));
+  assert.deepEqual(problems, []);
+  const http = config.listeners[0].chains[0].filter as HttpManagerConfig;
+  assert.deepEqual(
+    http.filters.map(({ name, disabled }) => [name, disabled]),
+    [
+      ['stats', false],
+      ['web', true],
+    ],
+  );
+  const [a, b, rest] = ['/a', '/b', '/c'].map((path) => http.routes.match(NO_HEAD, input(path))?.filters);
+  assert.deepEqual(
+    [...(a ?? [])],
+    [
+      ['stats', { disabled: true }],
+      ['web', { disabled: false }],
+    ],
+  );
+  assert.equal(a, b);
+  assert.deepEqual([...(rest ?? [])], [['stats', { disabled: true }]]);
+});
+test('a filter that is not known, one that is there twice, and a configuration for one route are problems', () => {
+  const cors = `{name: cors, typed_config: {"@type": ${FILTERS}.cors.v3.Cors}}`;
+  const web = `{name: web, typed_config: {"@type": ${FILTERS}.grpc_web.v3.GrpcWeb}}`;
+  const own = `typed_per_filter_config: {web: {"@type": ${FILTERS}.cors.v3.CorsPolicy}}`;
+  const messages = compile(filtered(`${cors}, ${web}, ${web}`, { host: own })).problems.map(({ message }) => message);
+  assert.deepEqual(messages, [
+    `a configuration 'envoy.extensions.filters.http.cors.v3.CorsPolicy' for single routes is not supported; use envoy.config.route.v3.FilterConfig with disabled`,
+    "HTTP filter 'envoy.extensions.filters.http.cors.v3.Cors' is not supported",
+    "HTTP filter 'web' is there twice",
+  ]);
 });

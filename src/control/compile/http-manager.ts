@@ -1,12 +1,17 @@
+import type { StreamLimits } from '../../protocol/stream-framing.js';
 import type { HttpManagerConfig } from '../../proxy/runtime.js';
 import type * as v3 from '../config/types.js';
 import { compileAccessLogs } from './access-logs.js';
 import { type Fields, typeOf } from './context.js';
+import { compileHttpFilters } from './http-filters.js';
+import { compileHttp2Options, HTTP2_OPTIONS, headLimits } from './http2-options.js';
 import { compileRouteTable } from './routes.js';
 
 export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+const CODECS = { AUTO: 'auto', HTTP1: 'http1', HTTP2: 'http2' } as const;
 const UNDERSCORES = { ALLOW: 'allow', REJECT_REQUEST: 'reject', DROP_HEADER: 'drop' } as const;
+/** As the codec of HTTP/2 counts them. */
+const UNDERSCORES_WORD = { allow: 0, reject: 1, drop: 2 } as const;
 
 /** Options of HTTP/1 on either side. */
 export interface Http1Options {
@@ -33,17 +38,24 @@ export function compileHttp1Options(options: Fields<v3.Http1ProtocolOptions> | u
   };
 }
 
-/** Compiles an HTTP connection manager; undefined where it cannot run, which is a problem. Defaults are those Envoy documents. */
-export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): HttpManagerConfig | undefined {
+/**
+ * Compiles an HTTP connection manager; undefined where it cannot run, which is a problem. Defaults are those Envoy documents, but for the limits of HTTP/2,
+ * which are the codec's. `limits`: those of the chain's Http2Limits.
+ */
+export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>, limits: Partial<StreamLimits> = {}): HttpManagerConfig | undefined {
   const codec = manager.get('codecType') ?? 'AUTO';
-  if (codec === 'HTTP2' || codec === 'HTTP3') manager.problem('codecType', `${codec} is not supported; use AUTO or HTTP1`, 'UNSUPPORTED');
+  if (codec === 'HTTP3') manager.problem('codecType', 'HTTP3 is not supported; use AUTO, HTTP1 or HTTP2', 'UNSUPPORTED');
   const routeConfig = manager.child('routeConfig', 'envoy.config.route.v3.RouteConfiguration');
   const routes = routeConfig === undefined ? undefined : compileRouteTable(routeConfig);
   if (routeConfig === undefined && manager.value.rds === undefined && manager.value.scopedRoutes === undefined)
     manager.problem('routeConfig', 'route_config is missing', 'MISSING_FIELD');
   const common = manager.child('commonHttpProtocolOptions', 'envoy.config.core.v3.HttpProtocolOptions');
   const http1 = compileHttp1Options(manager.child('httpProtocolOptions', 'envoy.config.core.v3.Http1ProtocolOptions'));
-  const router = compileFilters(manager);
+  const http2 = compileHttp2Options(manager.child('http2ProtocolOptions', HTTP2_OPTIONS));
+  const maxHeadBytes = (manager.get('maxRequestHeadersKb') ?? 60) * 1024;
+  const maxHeaders = common?.get('maxHeadersCount') ?? 100;
+  const underscores = UNDERSCORES[common?.get('headersWithUnderscoresAction') ?? 'ALLOW'];
+  const { filters, router } = compileHttpFilters(manager);
   const tracing = manager.child('tracing', `${HCM}.Tracing`);
   if (tracing?.value.provider !== undefined) tracing.ignore('provider');
   if (tracing?.value.provider !== undefined)
@@ -62,10 +74,19 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): H
   const config: Omit<HttpManagerConfig, 'routes'> = {
     kind: 'http',
     statPrefix: manager.get('statPrefix') ?? '',
-    maxHeadBytes: (manager.get('maxRequestHeadersKb') ?? 60) * 1024,
-    maxHeaders: common?.get('maxHeadersCount') ?? 100,
+    codec: CODECS[codec === 'HTTP3' ? 'AUTO' : codec],
+    streams: {
+      ...headLimits(maxHeadBytes, maxHeaders),
+      underscores: UNDERSCORES_WORD[underscores],
+      ...(http2.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: http2.maxConcurrentStreams }),
+      ...http2.streams,
+      ...limits,
+    },
+    keepAlive: http2.keepAlive,
+    maxHeadBytes,
+    maxHeaders,
     ...http1,
-    underscores: UNDERSCORES[common?.get('headersWithUnderscoresAction') ?? 'ALLOW'],
+    underscores,
     idleTimeoutMs: common?.get('idleTimeout') ?? 3_600_000,
     maxConnectionDurationMs: common?.get('maxConnectionDuration') ?? 0,
     maxRequestsPerConnection: common?.get('maxRequestsPerConnection') ?? 0,
@@ -92,29 +113,7 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>): H
     suppressEnvoyHeaders: router?.get('suppressEnvoyHeaders') === true,
     accessLogs: compileAccessLogs(manager.list('accessLog', 'envoy.config.accesslog.v3.AccessLog')),
     forwardClientCert: manager.get('forwardClientCertDetails') ?? 'SANITIZE',
-    filters: [],
+    filters,
   };
   return routes === undefined || router === undefined ? undefined : { ...config, routes };
-}
-
-/** The router, which must be the last filter; any other filter is a problem. */
-function compileFilters(manager: Fields<v3.HttpConnectionManager>): Fields<v3.Router> | undefined {
-  const filters = manager.list('httpFilters', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter');
-  let router: Fields<v3.Router> | undefined;
-  filters.forEach((filter, index) => {
-    const [name, any, disabled] = [filter.get('name') ?? '', filter.get('typedConfig'), filter.get('disabled') === true];
-    filter.ignore('isOptional');
-    const type = typeOf(any);
-    if (type !== ROUTER) {
-      // Also an optional one: whether its configuration is understood is not the question, whether it acts is.
-      filter.problem('typedConfig', `HTTP filter '${type === '' ? name : type}' is not supported`, 'UNSUPPORTED');
-      return;
-    }
-    if (index < filters.length - 1) filter.problem(undefined, 'the router must be the last HTTP filter');
-    if (disabled) filter.problem('disabled', 'the router cannot be disabled');
-    router = manager.context.fields(any as v3.Router, filter.at('typedConfig'), ROUTER);
-  });
-  if (router === undefined && filters.length === 0)
-    manager.problem('httpFilters', 'there is no router: add envoy.filters.http.router', 'MISSING_FIELD');
-  return router;
 }

@@ -1,5 +1,6 @@
 import { type ChainCriteria, type ChainEntry, createChainMatcher } from '../../network/filter-chain-match.js';
 import { type CidrRange, parseCidr } from '../../network/ip.js';
+import type { StreamLimits } from '../../protocol/stream-framing.js';
 import { addressText } from '../../proxy/cluster/host.js';
 import { weightedChoice } from '../../proxy/route/weighted-choice.js';
 import type { ConnectionLimitConfig, FilterChain, ListenerConfig, TcpProxyConfig } from '../../proxy/runtime.js';
@@ -8,6 +9,7 @@ import { compileAccessLogs } from './access-logs.js';
 import { compileAddress, compileSocketOptions } from './common.js';
 import { type CompileContext, type Fields, typeOf } from './context.js';
 import { compileHttpManager, HCM } from './http-manager.js';
+import { compileHttp2Limits, HTTP2_LIMITS } from './http2-options.js';
 import { compileRpcProxy, RPC_PROXY } from './rpc-proxy.js';
 import { runtimeBound } from './server-part.js';
 
@@ -209,12 +211,18 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
   const filters = chain.list('filters', `${LISTENER}.Filter`);
   let filter: FilterChain['filter'] | undefined;
   const connectionLimits: ConnectionLimitConfig[] = [];
+  let http2Limits: Partial<StreamLimits> | undefined;
   filters.forEach((fields, index) => {
     const [filterName, any] = [fields.get('name') ?? '', fields.get('typedConfig')];
     const [type, path] = [typeOf(any), fields.at('typedConfig')];
-    if (type === CONNECTION_LIMIT) {
-      const limit = compileConnectionLimit(chain.context.fields(any as v3.ConnectionLimit, path, CONNECTION_LIMIT));
-      if (limit !== undefined) connectionLimits.push(limit);
+    if (type === CONNECTION_LIMIT || type === HTTP2_LIMITS) {
+      if (type === HTTP2_LIMITS) {
+        if (http2Limits !== undefined) fields.problem(undefined, 'there are limits of HTTP/2 already', 'DUPLICATE');
+        http2Limits = compileHttp2Limits(chain.context.fields(any as v3.Http2Limits, path, HTTP2_LIMITS));
+      } else {
+        const limit = compileConnectionLimit(chain.context.fields(any as v3.ConnectionLimit, path, CONNECTION_LIMIT));
+        if (limit !== undefined) connectionLimits.push(limit);
+      }
       if (index === filters.length - 1)
         fields.problem(undefined, `'${filterName}' cannot end the chain: http_connection_manager, rpc_proxy or tcp_proxy does`);
       return;
@@ -228,11 +236,13 @@ function compileChain(chain: Fields<v3.FilterChain>): FilterChain | undefined {
       return;
     }
     if (index < filters.length - 1) fields.problem(undefined, `'${filterName}' ends the chain: no filter can follow it`);
+    if (http2Limits !== undefined && (type === TCP_PROXY || (type === RPC_PROXY && (any as v3.RpcProxy).http === undefined)))
+      fields.problem(undefined, `'${filterName}' does not speak HTTP/2: the limits before it would have no effect`);
     filter =
       type === HCM
-        ? compileHttpManager(chain.context.fields(any as v3.HttpConnectionManager, path, HCM))
+        ? compileHttpManager(chain.context.fields(any as v3.HttpConnectionManager, path, HCM), http2Limits)
         : type === RPC_PROXY
-          ? compileRpcProxy(chain.context.fields(any as v3.RpcProxy, path, RPC_PROXY))
+          ? compileRpcProxy(chain.context.fields(any as v3.RpcProxy, path, RPC_PROXY), http2Limits)
           : compileTcpProxy(chain.context.fields(any as v3.TcpProxy, path, TCP_PROXY));
   });
   if (filters.length === 0) chain.problem('filters', 'there is no filter: connections would be closed at once', 'MISSING_FIELD');

@@ -6,7 +6,7 @@ import type * as v3 from '../config/types.js';
 import { compileHeaderMatcher } from './common.js';
 import { type Fields, typeOf } from './context.js';
 
-/** Words of `retry_on`. Those of gRPC have no effect yet: they speak of a status that only HTTP/2 brings. */
+/** Words of `retry_on`. HTTP/3 is never spoken, so nothing of it fails. */
 const RETRY_WORDS: Readonly<Record<string, number>> = {
   '5xx': RETRY_ON.FIVE_XX,
   'gateway-error': RETRY_ON.GATEWAY_ERROR,
@@ -19,11 +19,11 @@ const RETRY_WORDS: Readonly<Record<string, number>> = {
   'retriable-headers': RETRY_ON.RETRIABLE_HEADERS,
   'envoy-ratelimited': RETRY_ON.ENVOY_RATELIMITED,
   'http3-post-connect-failure': 0,
-  cancelled: 0,
-  'deadline-exceeded': 0,
-  internal: 0,
-  'resource-exhausted': 0,
-  unavailable: 0,
+  cancelled: RETRY_ON.CANCELLED,
+  'deadline-exceeded': RETRY_ON.DEADLINE_EXCEEDED,
+  internal: RETRY_ON.INTERNAL,
+  'resource-exhausted': RETRY_ON.RESOURCE_EXHAUSTED,
+  unavailable: RETRY_ON.UNAVAILABLE,
 };
 
 /** Compiles a retry policy. Defaults are Envoy's: one retry, back-off of 25 ms up to ten times that. */

@@ -1,4 +1,6 @@
+import { isGrpc } from '../../protocol/grpc/request.js';
 import type { HeadView } from '../../protocol/head.js';
+import type { FilterOverrides } from '../../proxy/http/filters/chain.js';
 import type { HeaderForm } from '../../proxy/route/header-mutation.js';
 import { compileHeaderMatch, compileQueryMatch, headerValue } from '../../proxy/route/matchers.js';
 import { type MatchedPath, redirectLocation, rewritePrefix, rewriteRegex } from '../../proxy/route/rewrite.js';
@@ -19,6 +21,7 @@ import type * as v3 from '../config/types.js';
 import { bytesText, compileDataSource, compileFraction, compileHeaderMatcher, compileStringMatcher } from './common.js';
 import type { CompileContext, Fields } from './context.js';
 import { compileLevel, type LevelChanges, mutationOf } from './header-changes.js';
+import { OverrideCompiler } from './http-filters.js';
 import { HTTP_ONLY, refuseHttpOnly } from './http-only.js';
 import { compileRetryPolicy } from './retry-policy.js';
 
@@ -38,6 +41,9 @@ interface Scope {
   readonly mirrors: readonly MirrorPolicy[];
   /** Puts the route's changes and those around it in order. */
   levels(route: LevelChanges): readonly LevelChanges[];
+  /** Of HTTP: what the virtual host and its table say of filters, and who reads what the route says. */
+  readonly filters: FilterOverrides | undefined;
+  readonly overrides: OverrideCompiler | undefined;
   readonly clusters: Set<string>;
 }
 
@@ -49,6 +55,8 @@ export function compileRouteTable(table: Fields<v3.RouteConfiguration>, form: He
   const mostSpecificWins = table.get('mostSpecificHeaderMutationsWins') === true;
   const tableLevel = compileLevel(table, form);
   const clusters = new Set<string>();
+  const overrides = form === 'lines' ? new OverrideCompiler() : undefined;
+  const tableFilters = overrides?.read(table, undefined);
   const tableMirrors = compileMirrors(table, form, validateClusters, clusters) ?? [];
   const ignorePortInHostMatching = table.get('ignorePortInHostMatching') === true;
   const names = new Set<string>();
@@ -70,6 +78,8 @@ export function compileRouteTable(table: Fields<v3.RouteConfiguration>, form: He
       maxDirectBodyBytes,
       levels: (route) => (mostSpecificWins ? [tableLevel, hostLevel, route] : [route, hostLevel, tableLevel]),
       clusters,
+      filters: overrides?.read(host, tableFilters),
+      overrides,
     };
     const requireTls = host.get('requireTls') ?? 'NONE';
     if (requireTls === 'EXTERNAL_ONLY' && form === 'lines')
@@ -126,6 +136,7 @@ function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undef
     compiled === undefined || compiled.path.kind === 'regex'
       ? { kind: 'whole' }
       : { kind: 'length', characters: compiled.path.kind === 'connect' ? 0 : compiled.path.value.length };
+  const filters = scope.overrides?.read(route, scope.filters);
   const action = compileAction(route, scope, matched);
   if (compiled === undefined || action === undefined) return undefined;
   return {
@@ -135,6 +146,7 @@ function compileRoute(route: Fields<v3.Route>, scope: Scope): RouteEntry | undef
       virtualHost: scope.virtualHost,
       requestHeaders: mutationOf(levels, 'request', scope.form),
       responseHeaders: mutationOf(levels, 'response', scope.form),
+      ...(filters === undefined ? {} : { filters }),
       action,
     },
   };
@@ -166,7 +178,7 @@ function compileMatch(match: Fields<v3.RouteMatch>): { path: PathMatch; conditio
       conditions.push((_, request) => holds(request.path));
     }
   }
-  if (match.get('grpc') !== undefined) conditions.push((head) => /^application\/grpc(\+.*|;.*)?$/i.test(head.known('content-type') ?? ''));
+  if (match.get('grpc') !== undefined) conditions.push(isGrpc);
   if (path === undefined) return undefined;
   const [first, ...others] = conditions;
   const condition = others.length === 0 ? first : (head: HeadView, request: RouteInput) => conditions.every((holds) => holds(head, request));
@@ -256,6 +268,8 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
   const retry = action.child('retryPolicy', `${ROUTE}.RetryPolicy`);
   const maxStream = action.child('maxStreamDuration', `${ROUTE}.RouteAction.MaxStreamDuration`);
   const upgrades = action.list('upgradeConfigs', `${ROUTE}.RouteAction.UpgradeConfig`).map((upgrade) => {
+    if (upgrade.get('connectConfig') !== undefined)
+      upgrade.problem('connectConfig', 'ending a CONNECT tunnel here is not supported; without it CONNECT is forwarded as it is', 'UNSUPPORTED');
     return [(upgrade.get('upgradeType') ?? '').toLowerCase(), upgrade.get('enabled') ?? true] as const;
   });
   const redirects = action.get('internalRedirectAction');
@@ -269,6 +283,7 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
     timeoutMs: action.get('timeout') ?? 15_000,
     idleTimeoutMs: action.get('idleTimeout'),
     maxStreamDurationMs: maxStream?.get('maxStreamDuration'),
+    grpcTimeout: compileGrpcTimeout(action, maxStream),
     retry: retry === undefined ? scope.retry : compileRetry(retry, scope.form),
     priority: action.get('priority') ?? 'DEFAULT',
     upgrades: upgrades.length === 0 ? undefined : new Map(upgrades),
@@ -277,6 +292,16 @@ function compileForward(action: Fields<v3.RouteAction>, scope: Scope, matched: M
     includeAttemptCountInResponse: scope.includeAttemptCountInResponse,
   } as const;
   return chooseCluster === undefined ? undefined : { ...common, chooseCluster, ...(mirrors.length === 0 ? {} : { mirrors }) };
+}
+/** `max_stream_duration` goes before the deprecated fields, as in Envoy. */
+function compileGrpcTimeout(action: Fields<v3.RouteAction>, maxStream: Fields<v3.MaxStreamDuration> | undefined): ForwardAction['grpcTimeout'] {
+  const [max, offset] = [maxStream?.get('grpcTimeoutHeaderMax'), maxStream?.get('grpcTimeoutHeaderOffset')];
+  const [deprecatedMax, deprecatedOffset] = [action.get('maxGrpcTimeout'), action.get('grpcTimeoutOffset')];
+  if (max === undefined && offset !== undefined) maxStream?.problem('grpcTimeoutHeaderOffset', 'has an effect only beside grpc_timeout_header_max');
+  if (deprecatedMax === undefined && deprecatedOffset !== undefined)
+    action.problem('grpcTimeoutOffset', 'has an effect only beside max_grpc_timeout');
+  if (max !== undefined) return { replaces: 'maxStreamDuration', maxMs: max, offsetMs: offset ?? 0 };
+  return deprecatedMax === undefined ? undefined : { replaces: 'timeout', maxMs: deprecatedMax, offsetMs: deprecatedOffset ?? 0 };
 }
 /** Undefined where there are none. Only requests of RPC protocols are mirrored: elsewhere the field stays unread, which is a problem. */
 function compileMirrors(

@@ -1,4 +1,5 @@
 import type { Codec } from '../../protocol/codec.js';
+import type { StreamLimits } from '../../protocol/stream-framing.js';
 import type { RpcOptions, RpcProxyConfig } from '../../proxy/runtime.js';
 import { type CodecReference, referenceKey } from '../codecs.js';
 import { nearest } from '../config/problem.js';
@@ -12,8 +13,8 @@ const PACKAGE = 'sluice.extensions.filters.network.rpc_proxy.v1';
 export const RPC_PROXY = `${PACKAGE}.RpcProxy`;
 export const RPC_OPTIONS = 'sluice.extensions.upstreams.rpc.v1.RpcProtocolOptions';
 
-/** Compiles the network filter for RPC protocols. Undefined where it cannot run. */
-export function compileRpcProxy(proxy: Fields<v3.RpcProxy>): RpcProxyConfig | undefined {
+/** Compiles the network filter for RPC protocols. Undefined where it cannot run. `limits`: see compileHttpManager. */
+export function compileRpcProxy(proxy: Fields<v3.RpcProxy>, limits: Partial<StreamLimits> = {}): RpcProxyConfig | undefined {
   const { context } = proxy;
   const codecs = proxy.list('downstreamProtocols', `${PACKAGE}.CodecReference`).flatMap((reference) => findCodec(reference) ?? []);
   const table = proxy.child('routeConfig', 'envoy.config.route.v3.RouteConfiguration');
@@ -30,7 +31,7 @@ export function compileRpcProxy(proxy: Fields<v3.RpcProxy>): RpcProxyConfig | un
     cutThroughBytes: proxy.get('cutThroughBytes') ?? 1_048_576,
     detectTimeoutMs: proxy.get('detectionTimeout') ?? 5000,
     fallbackCluster,
-    http: http === undefined ? undefined : compileHttpManager(http),
+    http: http === undefined ? undefined : compileHttpManager(http, limits),
     accessLogs: compileAccessLogs(proxy.list('accessLog', 'envoy.config.accesslog.v3.AccessLog')),
   } as const;
   return routes === undefined || codecs.length === 0 ? undefined : { ...config, routes };

@@ -614,6 +614,30 @@ export interface ResponseFlagFilter {
   readonly flags?: readonly string[];
 }
 
+/** `envoy.extensions.filters.http.grpc_stats.v3.FilterConfig`. */
+export interface GrpcStatsConfig {
+  readonly emitFilterState?: boolean;
+  readonly individualMethodStatsAllowlist?: GrpcMethodList;
+  readonly statsForAllMethods?: boolean;
+  readonly enableUpstreamStats?: boolean;
+  readonly replaceDotsInGrpcServiceName?: boolean;
+}
+/** `envoy.config.core.v3.GrpcMethodList`. */
+export interface GrpcMethodList {
+  readonly services?: readonly { readonly name?: string; readonly methodNames?: readonly string[] }[];
+}
+/** `envoy.extensions.filters.http.grpc_http1_bridge.v3.Config`. */
+export interface GrpcBridgeConfig {
+  readonly upgradeProtobufToGrpc?: boolean;
+  readonly ignoreQueryParameters?: boolean;
+}
+/** `envoy.config.route.v3.FilterConfig`. */
+export interface RouteFilterConfig {
+  readonly config?: Any;
+  readonly isOptional?: boolean;
+  readonly disabled?: boolean;
+}
+
 /** `envoy.config.accesslog.v3.GrpcStatusFilter`. */
 export interface GrpcStatusFilter {
   readonly statuses?: readonly (
@@ -1810,4 +1834,17 @@ export interface RpcHeartbeat {
   readonly interval?: DurationMs;
   readonly timeout?: DurationMs;
   readonly failures?: number;
+}
+
+/** `sluice.extensions.http2.v1.Http2Limits`. */
+export interface Http2Limits {
+  readonly maxResets?: number;
+  readonly resetInterval?: DurationMs;
+  readonly maxControlFrames?: number;
+  readonly controlFrameInterval?: DurationMs;
+  readonly maxContinuationFrames?: number;
+  readonly maxHeaderBlockBytes?: number;
+  readonly maxSettingsEntries?: number;
+  readonly settingsTimeout?: DurationMs;
+  readonly maxFrameSize?: number;
 }

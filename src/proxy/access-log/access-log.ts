@@ -20,6 +20,10 @@ export interface LogRecord {
   end: number;
   requestHead: HeadView | undefined;
   responseHead: HeadView | undefined;
+  /** Of the response: lines, each with its CRLF; undefined: none, or nobody wants them. */
+  responseTrailers: Uint8Array | undefined;
+  /** grpc-status of a gRPC call, else -1: of the response, or what its HTTP status stands for. */
+  grpcStatus: number;
   method: string;
   /** Path with query as received and as forwarded. */
   originalPath: string;
@@ -59,6 +63,9 @@ export interface AccessLog {
   /** True where the log wants the heads of this kind of record (`%REQ%`, `%RESP%`): they are retained only then. */
   readonly wantsRequestHead: boolean;
   readonly wantsResponseHead: boolean;
+  /** The same for trailers; and for the status of gRPC calls, which is in theirs. */
+  readonly wantsTrailers: boolean;
+  readonly wantsGrpcStatus: boolean;
   log(record: LogRecord): void;
 }
 
@@ -67,6 +74,8 @@ export function createAccessLog(file: LogFile, formatter: Formatter, filter: Log
   return {
     wantsRequestHead: formatter.wantsRequestHead || filter?.wantsRequestHead === true,
     wantsResponseHead: formatter.wantsResponseHead,
+    wantsTrailers: formatter.wantsTrailers,
+    wantsGrpcStatus: formatter.wantsGrpcStatus || filter?.wantsGrpcStatus === true,
     log(record) {
       if (filter === undefined || filter.accepts(record)) file.write(formatter.format(record));
     },

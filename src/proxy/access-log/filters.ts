@@ -1,3 +1,4 @@
+import { grpcOfHttp } from '../../protocol/grpc/status.js';
 import type { HeaderMatch } from '../route/matchers.js';
 import { compileHeaderMatch } from '../route/matchers.js';
 import type { LogRecord } from './access-log.js';
@@ -5,12 +6,17 @@ import type { LogRecord } from './access-log.js';
 /** True where a record is to be logged. */
 export interface LogFilter {
   readonly wantsRequestHead: boolean;
+  readonly wantsGrpcStatus: boolean;
   accepts(record: LogRecord): boolean;
 }
 /** How a number is compared (`ComparisonFilter.Op`). */
 export type Comparison = 'EQ' | 'GE' | 'LE' | 'NE';
 
-const filter = (accepts: (record: LogRecord) => boolean, wantsRequestHead = false): LogFilter => ({ accepts, wantsRequestHead });
+const filter = (accepts: (record: LogRecord) => boolean, wantsRequestHead = false, wantsGrpcStatus = false): LogFilter => ({
+  accepts,
+  wantsRequestHead,
+  wantsGrpcStatus,
+});
 const compare = (op: Comparison, value: number) =>
   ({ EQ: (n: number) => n === value, GE: (n: number) => n >= value, LE: (n: number) => n <= value, NE: (n: number) => n !== value })[op];
 
@@ -33,6 +39,10 @@ export function headerFilter(match: HeaderMatch): LogFilter {
   const matches = compileHeaderMatch(match);
   return filter((record) => record.requestHead !== undefined && matches(record.requestHead, undefined), true);
 }
+/** gRPC calls with one of these statuses, or with `exclude` any other. What is no gRPC call counts by the status that its HTTP status stands for. */
+export function grpcStatusFilter(statuses: ReadonlySet<number>, exclude: boolean): LogFilter {
+  return filter((record) => statuses.has(record.grpcStatus < 0 ? grpcOfHttp(record.responseCode) : record.grpcStatus) !== exclude, false, true);
+}
 /** Requests that are no health checks. Health checks that the proxy answers itself do not come this far. */
 export const notHealthCheckFilter = (): LogFilter => filter((record) => !(record.requestHead?.get('user-agent') ?? '').startsWith('Envoy/HC'), true);
 /** Names of `LogTypeFilter`: HTTP requests are logged when the stream ends, TCP connections when they end. */
@@ -44,9 +54,11 @@ export const andFilter = (filters: readonly LogFilter[]): LogFilter =>
   filter(
     (record) => filters.every(({ accepts }) => accepts(record)),
     filters.some(({ wantsRequestHead }) => wantsRequestHead),
+    filters.some(({ wantsGrpcStatus }) => wantsGrpcStatus),
   );
 export const orFilter = (filters: readonly LogFilter[]): LogFilter =>
   filter(
     (record) => filters.some(({ accepts }) => accepts(record)),
     filters.some(({ wantsRequestHead }) => wantsRequestHead),
+    filters.some(({ wantsGrpcStatus }) => wantsGrpcStatus),
   );

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ConfigError } from '../../base/errors.js';
 import type { Address } from '../../network/engine.js';
+import { GRPC_NAMES } from '../../protocol/grpc/status.js';
+import { TrailerLines } from '../../protocol/grpc/trailer-lines.js';
 import type { HeadView } from '../../protocol/head.js';
 import { addressText } from '../cluster/host.js';
 import type { LogRecord } from './access-log.js';
@@ -15,6 +17,8 @@ export type FormatValue = string | number | undefined;
 export interface Formatter {
   readonly wantsRequestHead: boolean;
   readonly wantsResponseHead: boolean;
+  readonly wantsTrailers: boolean;
+  readonly wantsGrpcStatus: boolean;
   /** The text, where it is the same for every record. */
   readonly constant: string | undefined;
   format(record: LogRecord): string;
@@ -42,6 +46,8 @@ export function compileTextFormat(format: string, { omitEmptyValues = false }: F
   return {
     wantsRequestHead: operators.some((operator) => operator.wants === 'request'),
     wantsResponseHead: operators.some((operator) => operator.wants === 'response'),
+    wantsTrailers: operators.some((operator) => operator.wants === 'trailers'),
+    wantsGrpcStatus: operators.some((operator) => operator.wants === 'grpc'),
     constant: operators.length === 0 ? parts.join('') : undefined,
     format(record) {
       let text = '';
@@ -59,7 +65,7 @@ export function compileJsonFormat(
   format: Readonly<Record<string, unknown>>,
   { omitEmptyValues = false, sortProperties = false }: FormatOptions & { readonly sortProperties?: boolean } = {},
 ): Formatter {
-  const wants = { request: false, response: false };
+  const wants = { request: false, response: false, trailers: false, grpc: false };
   const build = (value: unknown): ((record: LogRecord) => string | undefined) => {
     if (typeof value === 'string') {
       const parts = parse(value);
@@ -96,7 +102,14 @@ export function compileJsonFormat(
     return () => constant;
   };
   const root = build(format);
-  return { wantsRequestHead: wants.request, wantsResponseHead: wants.response, constant: undefined, format: (record) => `${root(record)}\n` };
+  return {
+    wantsRequestHead: wants.request,
+    wantsResponseHead: wants.response,
+    wantsTrailers: wants.trailers,
+    wantsGrpcStatus: wants.grpc,
+    constant: undefined,
+    format: (record) => `${root(record)}\n`,
+  };
 }
 
 function textOf(value: FormatValue, absent: string): string {
@@ -116,7 +129,7 @@ function jsonString(bytes: string): string {
 
 interface Operator {
   readonly value: (record: LogRecord) => FormatValue;
-  readonly wants?: 'request' | 'response' | undefined;
+  readonly wants?: 'request' | 'response' | 'trailers' | 'grpc' | undefined;
 }
 
 function parse(format: string): (string | Operator)[] {
@@ -230,9 +243,8 @@ const PLAIN: Readonly<Record<string, Operator>> = {
   ACCESS_LOG_TYPE: plain((record) => (record.protocol === '' ? 'TcpConnectionEnd' : 'DownstreamEnd')),
   REQUEST_HEADERS_BYTES: { value: (record) => record.requestHead?.wireBytes ?? 0, wants: 'request' },
   RESPONSE_HEADERS_BYTES: { value: (record) => record.responseHead?.wireBytes ?? 0, wants: 'response' },
-  RESPONSE_TRAILERS_BYTES: plain(() => 0),
-  GRPC_STATUS: { value: (record) => record.responseHead?.known('grpc-status'), wants: 'response' },
-  GRPC_STATUS_NUMBER: { value: (record) => record.responseHead?.known('grpc-status'), wants: 'response' },
+  RESPONSE_TRAILERS_BYTES: { value: (record) => record.responseTrailers?.length ?? 0, wants: 'trailers' },
+  GRPC_STATUS_NUMBER: grpcStatus((status) => status),
   DOWNSTREAM_TRANSPORT_FAILURE_REASON: nothing,
   DOWNSTREAM_TLS_VERSION: nothing,
   DOWNSTREAM_TLS_CIPHER: nothing,
@@ -263,6 +275,18 @@ const PLAIN: Readonly<Record<string, Operator>> = {
   UPSTREAM_LOCAL_SUBJECT: nothing,
 };
 
+/** As Envoy writes the names of statuses. */
+const GRPC_CAMEL = GRPC_NAMES.map((name) =>
+  name === 'OK'
+    ? name
+    : name === 'CANCELLED'
+      ? 'Canceled'
+      : name.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+);
+function grpcStatus(format: (status: number) => FormatValue): Operator {
+  return { value: (record) => (record.grpcStatus < 0 ? undefined : format(record.grpcStatus)), wants: 'grpc' };
+}
+
 type MakeOperator = (argument: string | undefined, operator: string) => Operator;
 const WITH_ARGUMENT: Readonly<Record<string, MakeOperator>> = {
   START_TIME: (argument) => {
@@ -276,8 +300,10 @@ const WITH_ARGUMENT: Readonly<Record<string, MakeOperator>> = {
   REQ: (argument, operator) => headerOperator(argument, operator, requestHeader, 'request'),
   RESP: (argument, operator) => headerOperator(argument, operator, responseHeader, 'response'),
   TRAILER: (argument, operator) => {
-    headerNames(argument, operator);
-    return nothing;
+    const names = headerNames(argument, operator);
+    const lines = new TrailerLines();
+    const find = ({ responseTrailers }: LogRecord, name: string) => (responseTrailers === undefined ? undefined : lines.get(responseTrailers, name));
+    return { value: (record) => find(record, names[0]) ?? (names.length > 1 ? find(record, names[1]) : undefined), wants: 'trailers' };
   },
   PATH: (argument, operator) => {
     const [query = 'WQ', which = 'ORIG_OR_PATH', ...more] = (argument ?? '').split(':').map((part) => part.trim() || undefined);
@@ -294,7 +320,13 @@ const WITH_ARGUMENT: Readonly<Record<string, MakeOperator>> = {
     return plain(() => (value === undefined ? undefined : utf8(value)));
   },
   COMMON_DURATION: durationOperator,
-  GRPC_STATUS: () => PLAIN.GRPC_STATUS,
+  GRPC_STATUS: (argument = 'CAMEL_STRING', operator) => {
+    if (argument === 'NUMBER') return grpcStatus((status) => status);
+    if (argument !== 'CAMEL_STRING' && argument !== 'SNAKE_STRING')
+      throw new ConfigError(`${operator}: expected CAMEL_STRING, SNAKE_STRING or NUMBER`);
+    // Envoy prints a number that gRPC does not know as it is.
+    return grpcStatus((status) => (argument === 'SNAKE_STRING' ? GRPC_NAMES[status] : GRPC_CAMEL[status]) ?? `${status}`);
+  },
   DYNAMIC_METADATA: () => nothing,
   CLUSTER_METADATA: () => nothing,
   UPSTREAM_METADATA: () => nothing,

@@ -28,6 +28,7 @@ const config = (more: Partial<ClusterConfig> = {}): ClusterConfig => ({
   breakers: { DEFAULT: breakers, HIGH: breakers },
   bufferLimitBytes: 1,
   idleTimeoutMs: 0,
+  http: { protocol: 'http1', streams: {}, keepAlive: undefined, maxConcurrentStreams: 1024 },
   maxRequestsPerConnection: 0,
   maxConnectionDurationMs: 0,
   maxStreamDurationMs: 0,

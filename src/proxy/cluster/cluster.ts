@@ -3,6 +3,7 @@ import type { StatsStore } from '../../base/stats.js';
 import type { Address } from '../../network/engine.js';
 import type { Random } from '../balance/balancer.js';
 import { HostSet } from '../balance/host-set.js';
+import { Http2Stats } from '../http2-stats.js';
 import type { ClusterConfig, EndpointConfig } from '../runtime.js';
 import { type BreakerUse, ownBreakerUse } from './breaker-use.js';
 import { CircuitBreakers } from './circuit-breaker.js';
@@ -28,6 +29,7 @@ export interface ChooseContext {
 export class Cluster {
   readonly config: ClusterConfig;
   readonly stats: ClusterStats;
+  readonly http2Stats: Http2Stats;
   readonly breakers: { readonly DEFAULT: CircuitBreakers; readonly HIGH: CircuitBreakers };
   readonly #store: StatsStore;
   readonly #prefix: string;
@@ -46,6 +48,7 @@ export class Cluster {
     this.#random = random;
     this.#prefix = `cluster.${config.statName}.`;
     this.stats = new ClusterStats(stats, this.#prefix);
+    this.http2Stats = new Http2Stats(stats, this.#prefix);
     this.breakers = {
       DEFAULT: new CircuitBreakers(config.breakers.DEFAULT, stats, `${this.#prefix}circuit_breakers.default.`, use, 'DEFAULT'),
       HIGH: new CircuitBreakers(config.breakers.HIGH, stats, `${this.#prefix}circuit_breakers.high.`, use, 'HIGH'),

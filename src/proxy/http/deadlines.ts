@@ -10,7 +10,7 @@ export interface DeadlineOwner {
 }
 
 /**
- * The times of a connection and its request, as fields: milliseconds on the engine's clock, `NEVER` where there is none. They share one timer of the wheel, which
+ * The times of a request, as fields: milliseconds on the engine's clock, `NEVER` where there is none. They share one timer of the wheel, which
  * is armed for the earliest and is left running when that one is cleared: most requests end before any of their times, and so cost no timer of their own.
  */
 export class Deadlines implements TimerOwner {
@@ -20,6 +20,8 @@ export class Deadlines implements TimerOwner {
   request = NEVER;
   /** The whole stream, from its head. */
   stream = NEVER;
+  /** The one of the stream is what the client gave the call (`grpc-timeout`). */
+  isGrpc = false;
   /** The response head of the present attempt. */
   attempt = NEVER;
   /** The whole present attempt, its response included. */
@@ -30,10 +32,6 @@ export class Deadlines implements TimerOwner {
   retry = NEVER;
   /** The next look at whether the stream moves. */
   idle = NEVER;
-  /** End of the connection's life. */
-  life = NEVER;
-  /** End of the patience with a connection that was told to end. */
-  drain = NEVER;
   readonly #wheel: TimerWheel;
   readonly #owner: DeadlineOwner;
   #timer = 0;
@@ -51,11 +49,12 @@ export class Deadlines implements TimerOwner {
     this.#armedAt = deadline;
     this.#timer = this.#wheel.start(deadline, this, 0);
   }
-  /** Forgets the times of a request; those of the connection stay. */
+  /** Forgets all of them. */
   clearRequest(): void {
     this.route = NEVER;
     this.request = NEVER;
     this.stream = NEVER;
+    this.isGrpc = false;
     this.clearAttempt();
     this.retry = NEVER;
     this.idle = NEVER;
@@ -78,7 +77,7 @@ export class Deadlines implements TimerOwner {
     if (this.#stopped) return;
     this.#owner.onDeadline(now);
     const ofRequest = Math.min(this.route, this.request, this.stream, this.retry, this.idle);
-    const next = Math.min(ofRequest, this.attempt, this.attemptEnd, this.attemptIdle, this.life, this.drain);
+    const next = Math.min(ofRequest, this.attempt, this.attemptEnd, this.attemptIdle);
     if (next !== NEVER) this.arm(next);
   }
 }

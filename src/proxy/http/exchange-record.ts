@@ -1,3 +1,4 @@
+import { grpcOfHttp } from '../../protocol/grpc/status.js';
 import type { Head } from '../../protocol/head.js';
 import type { LogRecord } from '../access-log/access-log.js';
 import type { Exchange } from './exchange.js';
@@ -50,6 +51,10 @@ export class ExchangeRecord {
   keepResponseHead(head: Head): void {
     (this.#record as LogRecord).responseHead = head.retain();
   }
+  /** The trailers of the response, for logs that print of them. The record was begun. */
+  keepTrailers(trailers: Uint8Array): void {
+    (this.#record as LogRecord).responseTrailers = trailers.slice();
+  }
   /** Why no connection could be had. The record was begun. */
   setTransportFailure(text: string): void {
     (this.#record as LogRecord).upstreamTransportFailure = text;
@@ -76,8 +81,8 @@ export class ExchangeRecord {
     record.start = exchange.start;
     record.scheme = 'http';
     record.filterChain = manager.chainName;
-    if (record.connectionId === 0) {
-      record.connectionId = exchange.context.nextConnectionId++;
+    if (record.connectionId !== exchange.connection.id) {
+      record.connectionId = exchange.connection.id;
       record.downstreamLocal = exchange.info?.local;
       record.downstreamDirectRemote = exchange.info?.remote;
     }
@@ -92,6 +97,7 @@ export class ExchangeRecord {
     record.firstUpstreamByte = exchange.firstUpstreamByte;
     record.responseCode = exchange.status;
     record.details = exchange.details;
+    if (exchange.isGrpc) record.grpcStatus = exchange.grpcStatus >= 0 || exchange.status === 0 ? exchange.grpcStatus : grpcOfHttp(exchange.status);
     record.flags = exchange.responseFlags;
     record.attempts = exchange.attempts;
     record.bytesReceived = exchange.requestBytes;

@@ -1,18 +1,27 @@
 import type { ConnectionInfo } from '../../network/engine.js';
-import type { PooledConnection } from '../../stream/http1-pool.js';
+import type { Upstream } from '../../stream/upstream.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Host } from '../cluster/host.js';
 import type { ProxyContext } from '../context.js';
 import { RetryState } from '../router/retry.js';
 import type { ClusterChoice, ForwardAction, Route } from '../runtime.js';
+import type { ActiveFilters } from './filters/chain.js';
 import type { Origin } from './request-head.js';
 
-/** One request and its response: what is known of them so far. Plain fields, one object per connection, reused for each of its requests. */
+/** The downstream connection of an exchange. */
+export interface ExchangeConnection {
+  /** Its addresses; asked of the engine once. */
+  readonly info: ConnectionInfo | undefined;
+  /** Its number in access logs. */
+  readonly id: number;
+}
+
+/** One request and its response: what is known of them so far. Plain fields, one object per HTTP/1 connection or stream of HTTP/2, reused for further requests. */
 export class Exchange {
   readonly context: ProxyContext;
-  /** The downstream connection. */
-  readonly handle: number;
-  #info: ConnectionInfo | undefined = undefined;
+  connection: ExchangeConnection;
+  /** The downstream connection, or its stream. */
+  handle: number;
 
   // the request
   /** When its head was there, on the engine's clock. */
@@ -24,8 +33,12 @@ export class Exchange {
   hostChanged = false;
   path = '';
   pathChanged = false;
-  /** Upgrade token, lower case, or empty. */
+  /** Upgrade token (`:protocol` of an extended CONNECT), lower case, or empty. */
   upgrade = '';
+  /** `sec-websocket-key` of a client whose upgrade goes upstream in a protocol without it; empty: none. */
+  webSocketKey = '';
+  /** A gRPC call, as the request's content-type says; a filter that makes one of another request sets it. */
+  isGrpc = false;
   readonly origin: Origin = { internal: false, edge: false, remote: undefined };
   madeRequestId = false;
   /** Empty where it was not needed as text. */
@@ -40,8 +53,12 @@ export class Exchange {
   choice: ClusterChoice | undefined = undefined;
   cluster: Cluster | undefined = undefined;
   upstreamHost: Host | undefined = undefined;
-  upstream: PooledConnection | undefined = undefined;
+  upstream: Upstream | undefined = undefined;
   timeoutMs = 0;
+  /** The filters that act on it; undefined: none but the router. */
+  filters: ActiveFilters | undefined = undefined;
+  /** What the upstream is told with `grpc-timeout`, ms; -1: what the client said. */
+  grpcTimeoutMs = -1;
   readonly retry = new RetryState();
   /** Attempts made. */
   attempts = 0;
@@ -54,18 +71,23 @@ export class Exchange {
   /** Bits of RESPONSE_FLAG. */
   responseFlags = 0;
   responseBytes = 0;
+  /** grpc-status of the response, from its head or its trailers; -1: none seen. */
+  grpcStatus = -1;
   upstreamStart = -1;
   firstUpstreamByte = -1;
 
-  constructor(context: ProxyContext, handle: number) {
+  constructor(context: ProxyContext, connection: ExchangeConnection, handle: number) {
     this.context = context;
+    this.connection = connection;
+    this.handle = handle;
+  }
+  bind(connection: ExchangeConnection, handle: number): void {
+    this.connection = connection;
     this.handle = handle;
   }
 
-  /** Addresses of the connection; asked of the engine once. */
   get info(): ConnectionInfo | undefined {
-    this.#info ??= this.context.engine.info(this.handle);
-    return this.#info;
+    return this.connection.info;
   }
   /** The id made for this request as text. */
   get requestIdText(): string {
@@ -81,6 +103,10 @@ export class Exchange {
     this.hostChanged = false;
     this.pathChanged = false;
     this.upgrade = '';
+    this.webSocketKey = '';
+    this.isGrpc = false;
+    this.grpcStatus = -1;
+    this.grpcTimeoutMs = -1;
     this.madeRequestId = false;
     this.requestId = '';
     this.requestDone = requestDone;
@@ -103,5 +129,6 @@ export class Exchange {
     this.choice = undefined;
     this.cluster = undefined;
     this.upstreamHost = undefined;
+    this.filters = undefined;
   }
 }

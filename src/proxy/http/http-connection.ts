@@ -1,43 +1,11 @@
-/**
- * One downstream HTTP connection and the request that is on it: the life of a request.
- * ```
- *   IDLE ── onHead ─ route ─ cluster ─ host ─┬─> SENT ── onUpstreamHead ──> RESPONDING ── response and request over ──> IDLE
- *     ^                                      └─> WAITING (for a connection) ──> SENT                101, CONNECT 2xx ──> TUNNEL
- *     └── local reply (404, 503, 504, ...)       BACKOFF (before a retry) ──> host
- * ```
- * Hot path: one object per connection, reused for each of its requests; no closure, promise or object is made per request by default filters.
- * Every end of a request goes through `#complete`: counted once, logged once, its upstream connection given back or closed.
- */
-import type { CloseReason, ConnectionHandler, ConnectionInfo, Engine, FramingFault } from '../../network/engine.js';
-import { FORWARD } from '../../network/engine.js';
+/** A downstream HTTP connection: what its requests share. They themselves are `HttpStream`s, one after the other in HTTP/1, many at the same time in HTTP/2. */
+import type { CloseReason, ConnectionHandler, ConnectionInfo, FramingFault, Profile } from '../../network/engine.js';
 import type { Head } from '../../protocol/head.js';
-import { EDIT_FLAG, HEAD_FLAG, KNOWN_ID } from '../../protocol/head-layout.js';
-import type { Http1Pool, PooledConnection, UpstreamUser } from '../../stream/http1-pool.js';
-import { RESPONSE_FLAG } from '../access-log/response-flags.js';
-import type { Cluster } from '../cluster/cluster.js';
-import type { Host } from '../cluster/host.js';
+import { PingWatch } from '../../stream/ping-watch.js';
+import type { TimerOwner } from '../../stream/timers.js';
 import type { ProxyContext } from '../context.js';
-import { poolOf } from '../router/host-pools.js';
-import { type ResetKind, wholeNumber } from '../router/retry.js';
-import type { ForwardAction } from '../runtime.js';
-import { type DeadlineOwner, Deadlines, NEVER } from './deadlines.js';
-import { Exchange } from './exchange.js';
-import { ExchangeRecord } from './exchange-record.js';
 import type { HttpManager } from './http-manager.js';
-import { BODY, closeText, resetBody, statusText } from './local-reply.js';
-import { QuietWatch } from './quiet-watch.js';
-import { requestEdits } from './request-edits.js';
-import { findOrigin } from './request-head.js';
-import { readTarget } from './request-target.js';
-import { replyEdits, responseEdits } from './response-edits.js';
-
-const PHASE = { IDLE: 0, WAITING: 1, BACKOFF: 2, SENT: 3, RESPONDING: 4, TUNNEL: 5 } as const;
-/** Numbers of the well-known names that are looked at in every message. */
-const LINE = { X_FORWARDED_FOR: KNOWN_ID['x-forwarded-for'], X_REQUEST_ID: KNOWN_ID['x-request-id'] } as const;
-/** Flags of a request that may be sent twice without asking. */
-const REPLAYABLE = HEAD_FLAG.IDEMPOTENT | HEAD_FLAG.END;
-/** Sends of one request to connections that turn out to be gone, before it fails. */
-const MAX_STALE_SENDS = 3;
+import { HttpStream, type StreamOwner } from './http-stream.js';
 
 /** The listener that a connection came from. */
 export interface ConnectionHome {
@@ -45,6 +13,8 @@ export interface ConnectionHome {
   readonly generation: number;
   /** The manager for a connection under the present configuration; undefined where none fits any more. */
   managerOf(connection: HttpConnection): HttpManager | undefined;
+  /** Objects for streams that are over, for the next ones of any connection. */
+  readonly freeStreams: HttpStream[];
   closed(connection: HttpConnection, lengthMs: number): void;
   /** While true, `closesAfterResponse` is asked for each request. */
   readonly isDraining: boolean;
@@ -52,42 +22,33 @@ export interface ConnectionHome {
   closesAfterResponse(): boolean;
 }
 
+const TIMER = { LIFE: 0, DRAIN: 1 } as const;
+/** Stream objects kept for further requests. */
+const MAX_FREE_STREAMS = 512;
+
 /** See the head of this file. */
-export class HttpConnection implements ConnectionHandler, UpstreamUser, DeadlineOwner {
+export class HttpConnection implements ConnectionHandler, StreamOwner, TimerOwner {
   readonly handle: number;
   readonly #context: ProxyContext;
   readonly #home: ConnectionHome;
   #manager: HttpManager;
   #generation: number;
   readonly #startedAt: number;
-  readonly #exchange: Exchange;
-  readonly #record: ExchangeRecord;
-  readonly #deadlines: Deadlines;
+  #info: ConnectionInfo | undefined = undefined;
+  #id = 0;
   #requests = 0;
-  #closed = false;
   /** Old enough: the next response is the last. */
   #isLeaving = false;
-  /** Wire bytes before the tunnel began. */
-  #tunnelReceived = 0;
-  #tunnelSent = 0;
-
-  // the request
-  #phase: number = PHASE.IDLE;
-  #continued = false;
-
-  // its way
-  #pool: Http1Pool | undefined = undefined;
-  #retryHeld = false;
-  #attemptOpen = false;
-  #freshTried = false;
-  #staleSends = 0;
-  #tried: Host[] | undefined = undefined;
-  #responseEndsWithConnection = false;
-
-  // whether it moves
-  readonly #stream = new QuietWatch();
-  /** Made where a route bounds the silence of an attempt. */
-  #try: QuietWatch | undefined = undefined;
+  #timer = 0;
+  /** The requests of HTTP/1. */
+  #stream: HttpStream | undefined = undefined;
+  /** The version in the statistics; 0: not known yet. */
+  #version = 0;
+  /** Streams of HTTP/2 that are not gone. */
+  #open = 0;
+  /** When the last requests were lost with it, and how. */
+  #lostAt = -1;
+  #pings: PingWatch | undefined = undefined;
 
   constructor(context: ProxyContext, home: ConnectionHome, manager: HttpManager, handle: number) {
     this.#context = context;
@@ -95,24 +56,21 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
     this.#manager = manager;
     this.#generation = home.generation;
     this.handle = handle;
-    this.#exchange = new Exchange(context, handle);
-    this.#record = new ExchangeRecord(this.#exchange);
-    this.#deadlines = new Deadlines(context.wheel, this);
     this.#startedAt = context.now;
     const { stats, config } = manager;
     stats.cxTotal.inc();
     stats.cxActive.inc();
-    stats.cxHttp1Total.inc();
-    stats.cxHttp1Active.inc();
-    if (config.maxConnectionDurationMs > 0) {
-      this.#deadlines.life = this.#startedAt + config.maxConnectionDurationMs;
-      this.#deadlines.arm(this.#deadlines.life);
-    }
+    if (config.codec !== 'auto') this.#begin(config.codec === 'http2' ? 2 : 1);
+    if (config.maxConnectionDurationMs > 0) this.#timer = context.wheel.start(this.#startedAt + config.maxConnectionDurationMs, this, TIMER.LIFE);
   }
 
-  /** Addresses of the connection; asked of the engine once. */
   get info(): ConnectionInfo | undefined {
-    return this.#exchange.info;
+    this.#info ??= this.#context.engine.info(this.handle);
+    return this.#info;
+  }
+  get id(): number {
+    if (this.#id === 0) this.#id = this.#context.nextConnectionId++;
+    return this.#id;
   }
   get chainName(): string {
     return this.#manager.chainName;
@@ -121,147 +79,67 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
     return this.#manager;
   }
   get isActive(): boolean {
-    return this.#phase !== PHASE.IDLE;
+    return this.#open > 0 || this.#stream?.isActive === true;
   }
 
-  // ---- downstream -----------------------------------------------------------------------------------------------------------------------
+  // ---- events ---------------------------------------------------------------------------------------------------------------------------
 
-  onHead(_connection: number, head: Head): void {
-    if (this.#home.generation !== this.#generation) this.#takeNewConfiguration();
-    if (this.#home.isDraining && this.#home.closesAfterResponse()) this.drain();
-    const manager = this.#manager;
-    const { config, stats } = manager;
-    const now = this.#context.now;
-    const { flags } = head;
-    stats.rqTotal.inc();
-    stats.rqHttp1Total.inc();
-    stats.rqActive.inc();
-    this.#begin(head, now, flags);
-    if (config.requestTimeoutMs > 0 && !this.#exchange.requestDone) {
-      this.#deadlines.request = now + config.requestTimeoutMs;
-      this.#deadlines.arm(this.#deadlines.request);
-    }
-    if (config.streamIdleTimeoutMs > 0) this.#watchIdle(config.streamIdleTimeoutMs, now);
-    if (config.maxStreamDurationMs > 0) this.#boundStream(config.maxStreamDurationMs);
-
-    if (manager.needsAddress || config.xffTrustedHops > 0 || head.lineOf(LINE.X_FORWARDED_FOR) >= 0) {
-      findOrigin(head, config, this.#exchange.info?.remote, this.#exchange.origin);
-    } else {
-      this.#exchange.origin.internal = false;
-      this.#exchange.origin.edge = false;
-      this.#exchange.origin.remote = undefined;
-    }
-    const refusal = readTarget(manager, this.#exchange, head);
-    if (refusal !== undefined) {
-      if (manager.logs) this.#record.begin(manager, head);
-      const { status, details, location } = refusal;
-      this.#reply(status, details, 0, undefined, location === '' ? '' : 'location', location);
+  onProtocol(_connection: number, _profile: Profile): void {
+    this.#begin(2);
+  }
+  onStream(_connection: number, stream: number): ConnectionHandler {
+    this.#open++;
+    return (this.#home.freeStreams.pop() ?? new HttpStream(this.#context, this, stream)).bind(this, stream);
+  }
+  onHead(connection: number, head: Head): void {
+    this.#http1().onHead(connection, head);
+  }
+  onBody(connection: number, bytes: Uint8Array): void {
+    this.#stream?.onBody(connection, bytes);
+  }
+  onTrailers(connection: number, trailers: Uint8Array): void {
+    this.#stream?.onTrailers(connection, trailers);
+  }
+  onEnd(connection: number, bytes: number): void {
+    this.#stream?.onEnd(connection, bytes);
+  }
+  onFault(connection: number, fault: FramingFault): void {
+    if (this.#version !== 2) {
+      this.#http1().onFault(connection, fault);
       return;
     }
-    if (config.generateRequestId && (head.lineOf(LINE.X_REQUEST_ID) < 0 || (this.#exchange.origin.edge && !config.preserveExternalRequestId))) {
-      this.#context.requestIds.next();
-      this.#exchange.madeRequestId = true;
-      // The line is the worker's: kept as text only where it is needed after this callback.
-      if (config.alwaysSetRequestIdInResponse) this.#exchange.requestId = this.#context.requestIds.text;
-    } else if (config.alwaysSetRequestIdInResponse) this.#exchange.requestId = head.known('x-request-id') ?? '';
-    if (manager.logs) this.#record.begin(this.#manager, head);
-
-    const { routeInput } = this.#context;
-    routeInput.host = this.#exchange.host.toLowerCase();
-    routeInput.path = this.#exchange.path;
-    routeInput.isConnect = (flags & HEAD_FLAG.CONNECT) !== 0;
-    routeInput.upgrade = this.#exchange.upgrade;
-    routeInput.random = Math.random();
-    const route = config.routes.match(head, routeInput);
-    if (route === undefined) {
-      stats.noRoute.inc();
-      this.#reply(404, 'route_not_found', RESPONSE_FLAG.NR, undefined);
-      return;
-    }
-    this.#exchange.route = route;
-    const { action } = route;
-    if (action.kind === 'forward') this.#forward(head, action, routeInput.random);
-    else if (action.kind === 'redirect') {
-      stats.rqRedirect.inc();
-      this.#reply(
-        action.status,
-        'direct_response',
-        0,
-        undefined,
-        'location',
-        action.location(routeInput.scheme, this.#exchange.host, this.#exchange.path),
-      );
-    } else {
-      stats.rqDirectResponse.inc();
-      this.#reply(action.status, 'direct_response', 0, action.body);
-    }
+    // The engine has answered it.
+    this.#manager.stats.cxProtocolError.inc();
+    this.#manager.http2Stats.count(fault.code);
   }
-
-  onEnd(_connection: number, bytes: number): void {
-    if (this.#phase === PHASE.IDLE || this.#exchange.requestDone) return;
-    this.#exchange.requestBytes = bytes;
-    this.#requestIsDone(this.#context.now);
-    // The response was over before: the exchange has only waited for this.
+  onPong(): void {
+    this.#pings?.answered();
   }
-
-  onFault(_connection: number, fault: FramingFault): void {
-    const { stats } = this.#manager;
-    stats.cxProtocolError.inc();
-    if (fault.code === 'HEAD_TOO_LARGE' || fault.code === 'TOO_MANY_HEADERS') stats.rqTooLarge.inc();
-    if (this.#phase === PHASE.IDLE) {
-      stats.rqTotal.inc();
-      stats.rqHttp1Total.inc();
-      stats.rqActive.inc();
-      this.#begin(undefined, this.#context.now, 0);
-      if (this.#manager.logs) this.#record.begin(this.#manager, undefined);
-    }
-    if (this.#phase === PHASE.TUNNEL || this.#responseStarted) {
-      this.#abort('codec_error', RESPONSE_FLAG.DPE);
-      return;
-    }
-    this.#reply(fault.status, `http1.codec_error:${fault.code.toLowerCase()}`, RESPONSE_FLAG.DPE, BODY.of(statusText(fault.status)));
-  }
-
   onTimeout(_connection: number, which: 'idle' | 'head'): void {
-    const { stats } = this.#manager;
-    if (this.#phase !== PHASE.IDLE) return;
-    if (which === 'idle') {
-      stats.cxIdleTimeout.inc();
-      this.#context.engine.close(this.handle, 'flush');
+    if (this.isActive) return;
+    if (which === 'head') {
+      this.#http1().headTimeout();
       return;
     }
-    stats.rqHeaderTimeout.inc();
-    stats.rqTotal.inc();
-    stats.rqHttp1Total.inc();
-    stats.rqActive.inc();
-    this.#begin(undefined, this.#context.now, 0);
-    if (this.#manager.logs) this.#record.begin(this.#manager, undefined);
-    this.#reply(408, 'request_header_timeout', 0, BODY.of('request header timeout'), '', '', true);
+    this.#manager.stats.cxIdleTimeout.inc();
+    this.#context.engine.close(this.handle, 'flush');
   }
-
-  onClosed(_connection: number, reason: CloseReason): void {
-    this.#closed = true;
-    const { stats } = this.#manager;
+  onClosed(connection: number, reason: CloseReason, errno: string): void {
     const local = reason === 'local' || reason === 'linger';
-    const wasActive = this.#phase !== PHASE.IDLE;
+    this.#stream?.onClosed(connection, reason, errno);
+    this.#pings?.stop();
+    this.#context.wheel.stop(this.#timer);
+    const { stats } = this.#manager;
+    const { now } = this.#context;
     stats.cxDestroy.inc();
     (local ? stats.cxDestroyLocal : stats.cxDestroyRemote).inc();
-    if (this.#phase === PHASE.TUNNEL) this.#endTunnel();
-    else if (wasActive) {
+    if (this.#lostAt === now) {
       stats.cxDestroyActiveRq.inc();
       (local ? stats.cxDestroyLocalActiveRq : stats.cxDestroyRemoteActiveRq).inc();
-      if (!local) stats.rqRxReset.inc();
-      // Envoy logs 0 where the client left before the answer.
-      if (!this.#responseStarted) this.#exchange.status = 0;
-      this.#exchange.details = local ? this.#exchange.details || 'local_close' : 'downstream_remote_disconnect';
-      this.#exchange.responseFlags |= local ? RESPONSE_FLAG.LR : RESPONSE_FLAG.DC;
-      this.#dropUpstream();
-      this.#complete();
     }
-    this.#deadlines.stop();
-    const lengthMs = Math.max(0, this.#context.now - this.#startedAt);
+    const lengthMs = Math.max(0, now - this.#startedAt);
     stats.cxActive.dec();
-    stats.cxHttp1Active.dec();
+    this.#count(this.#manager, -1);
     stats.cxLengthMs.record(lengthMs);
     this.#home.closed(this, lengthMs);
   }
@@ -272,632 +150,60 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
     this.#context.engine.drain(this.handle);
   }
 
-  // ---- the request's head ---------------------------------------------------------------------------------------------------------------
+  // ---- requests -------------------------------------------------------------------------------------------------------------------------
 
-  #begin(head: Head | undefined, now: number, flags: number): void {
+  #http1(): HttpStream {
+    if (this.#version === 0) this.#begin(1);
+    this.#stream ??= new HttpStream(this.#context, this, this.handle);
+    return this.#stream;
+  }
+  beginRequest(): HttpManager {
+    if (this.#home.generation !== this.#generation) this.#takeNewConfiguration();
+    if (this.#home.isDraining && this.#home.closesAfterResponse()) this.drain();
     this.#requests++;
-    this.#exchange.begin(now, flags, head === undefined || (flags & HEAD_FLAG.END) !== 0);
-    this.#continued = false;
-    this.#freshTried = false;
-    this.#staleSends = 0;
-    this.#phase = PHASE.WAITING;
+    return this.#manager;
   }
-
-  #forward(head: Head, action: ForwardAction, random: number): void {
-    const { config, stats } = this.#manager;
-    this.#exchange.action = action;
-    const isConnect = (this.#exchange.flags & HEAD_FLAG.CONNECT) !== 0;
-    if (this.#exchange.upgrade !== '' || isConnect) {
-      const token = isConnect ? 'connect' : this.#exchange.upgrade;
-      const allowed = action.upgrades?.get(token) ?? config.upgrades.has(token);
-      if (!allowed) {
-        stats.rqWsOnNonWsRoute.inc();
-        this.#reply(403, 'upgrade_failed', 0, undefined);
-        return;
-      }
-    }
-    stats.routedTotal.inc();
-    const choice = action.chooseCluster(head, random);
-    this.#exchange.choice = choice;
-    const cluster = choice === undefined ? undefined : this.#context.clusters.get(choice.name);
-    if (cluster === undefined) {
-      stats.noCluster.inc();
-      this.#reply(action.clusterNotFoundStatus, 'cluster_not_found', RESPONSE_FLAG.NC, undefined);
-      return;
-    }
-    this.#exchange.cluster = cluster;
-    const trusted = this.#exchange.origin.internal;
-    this.#exchange.timeoutMs = action.timeoutMs;
-    if (trusted) {
-      const named = head.known('x-envoy-upstream-rq-timeout-ms');
-      if (named !== undefined) this.#exchange.timeoutMs = wholeNumber(named) ?? this.#exchange.timeoutMs;
-    }
-    if (action.retry !== undefined || trusted) {
-      this.#exchange.retry.begin(action.retry, head, trusted);
-      // A try cannot have more time than the whole.
-      if (this.#exchange.timeoutMs > 0 && this.#exchange.retry.perTryTimeoutMs >= this.#exchange.timeoutMs) this.#exchange.retry.perTryTimeoutMs = 0;
-    } else this.#exchange.retry.switchOff();
-    if (action.idleTimeoutMs !== undefined) this.#watchIdle(action.idleTimeoutMs, this.#exchange.start);
-    if (action.maxStreamDurationMs !== undefined) this.#boundStream(action.maxStreamDurationMs);
-    if (this.#exchange.requestDone) this.#startRouteTimer(this.#exchange.start);
-    this.#attempt(head, false);
-  }
-
-  /** Chooses a host and a connection for the next attempt. `head`: where it is at hand. */
-  #attempt(head: Head | undefined, fresh: boolean): void {
-    const cluster = this.#exchange.cluster as Cluster;
-    const action = this.#exchange.action as ForwardAction;
-    const { stats } = cluster;
-    const host = cluster.choose(this.#tried === undefined && cluster.config.discovery !== 'ORIGINAL_DST' ? undefined : this.#chooseContext());
-    if (host === undefined) {
-      stats.cxNoneHealthy.inc();
-      this.#reply(503, 'no_healthy_upstream', RESPONSE_FLAG.UH, BODY.NO_HEALTHY_UPSTREAM);
-      return;
-    }
-    const breakers = cluster.breakers[action.priority];
-    if (!breakers.requests.tryAdd()) {
-      this.#overflow();
-      return;
-    }
-    this.#attemptOpen = true;
-    this.#exchange.attempts++;
-    this.#exchange.upstreamHost = host;
-    host.active++;
-    host.stats.rqTotal.inc();
-    host.stats.rqActive.inc();
-    stats.rqTotal.inc();
-    stats.rqActive.inc();
-    const pool = poolOf(this.#context, cluster, host, action.priority);
-    this.#pool = pool;
-    const connection = fresh ? undefined : pool.take(this);
-    if (connection !== undefined) {
-      this.#send(connection, head);
-      return;
-    }
-    this.#phase = PHASE.WAITING;
-    if (this.#exchange.madeRequestId && this.#exchange.requestId === '') this.#exchange.requestId = this.#context.requestIds.text;
-    if (!pool.enqueue(this)) {
-      this.#endAttempt(false);
-      this.#overflow();
-    }
-  }
-
-  #chooseContext() {
-    return {
-      tried: this.#tried,
-      avoidAttempts: this.#exchange.retry.hostAttempts,
-      originalDst: this.#exchange.info?.originalDst ?? this.#exchange.info?.local,
-    };
-  }
-
-  #overflow(): void {
-    this.#exchange.cluster?.stats.rqPendingOverflow.inc();
-    this.#reply(503, 'upstream_reset_before_response_started{overflow}', RESPONSE_FLAG.UO, resetBody('overflow'), 'x-envoy-overloaded', 'true');
-  }
-
-  // ---- upstream -------------------------------------------------------------------------------------------------------------------------
-
-  onPoolReady(connection: PooledConnection): void {
-    this.#send(connection, undefined);
-  }
-
-  onPoolFailure(reason: CloseReason, errno: string): void {
-    const why = reason === 'connect-timeout' ? 'connection_timeout' : 'remote_connection_failure';
-    this.#upstreamFailed('connect', why, RESPONSE_FLAG.UF, reason === 'connect-timeout' ? '' : `delayed_connect_error:_${closeText(errno)}`);
-  }
-
-  #send(connection: PooledConnection, known: Head | undefined): void {
-    const { engine } = this.#context;
-    const head = known ?? engine.head(this.handle);
-    this.#exchange.upstream = connection;
-    if (head === undefined) {
-      // The request is not there any more: its connection is about to be told closed.
-      this.#dropUpstream();
-      return;
-    }
-    const now = this.#context.now;
-    if (!this.#continued && (this.#exchange.flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0 && !this.#manager.config.proxy100Continue) {
-      this.#continued = true;
-      engine.reply(this.handle, this.#context.edits.reset().status(100));
-    }
-    const exchange = this.#exchange;
-    exchange.replayable = (exchange.flags & REPLAYABLE) === REPLAYABLE && exchange.upgrade === '';
-    const edits = requestEdits(this.#manager, this.#exchange, this.#record, head, this.#expectedTimeout(now));
-    if (this.#exchange.retry.on !== 0 || (this.#exchange.replayable && connection.requests > 1)) edits.flag(EDIT_FLAG.RETAIN);
-    this.#exchange.upstreamStart = now;
-    this.#exchange.firstUpstreamByte = -1;
-    this.#phase = PHASE.SENT;
-    const result = engine.forward(this.handle, connection.handle, edits);
-    if (result === FORWARD.STALE) {
-      this.#sendFailed(connection);
-      return;
-    }
-    if ((result & FORWARD.DONE) !== 0 && !this.#exchange.requestDone) {
-      this.#exchange.requestBytes = engine.movedBytes;
-      this.#requestIsDone(now);
-    }
-    const { perTryTimeoutMs, perTryIdleTimeoutMs } = exchange.retry;
-    const maxStreamDurationMs = exchange.cluster?.config.maxStreamDurationMs ?? 0;
-    if (perTryTimeoutMs > 0) {
-      this.#deadlines.attempt = now + perTryTimeoutMs;
-      this.#deadlines.arm(this.#deadlines.attempt);
-    }
-    if (perTryIdleTimeoutMs > 0) this.#watchAttempt(perTryIdleTimeoutMs, now);
-    if (maxStreamDurationMs > 0) {
-      this.#deadlines.attemptEnd = now + maxStreamDurationMs;
-      this.#deadlines.arm(this.#deadlines.attemptEnd);
-    }
-  }
-
-  /** Nothing went out: one of the two ends is gone already, and its event is on the way. */
-  #sendFailed(connection: PooledConnection): void {
-    const { engine } = this.#context;
-    this.#exchange.upstream = undefined;
-    connection.pool.discard(connection);
-    if (engine.head(this.handle) === undefined) {
-      this.#endAttempt(false);
-      engine.close(this.handle, 'flush');
-      return;
-    }
-    this.#endAttempt(false);
-    if (++this.#staleSends < MAX_STALE_SENDS) this.#attempt(undefined, true);
-    else this.#upstreamFailed('unsent', 'connection_termination', RESPONSE_FLAG.UC, '');
-  }
-
-  /** What is left for the upstream: the try's time or the whole's; 0: no bound. */
-  #expectedTimeout(now: number): number {
-    const perTry = this.#exchange.retry.perTryTimeoutMs;
-    let left = this.#exchange.timeoutMs;
-    if (left > 0 && this.#deadlines.route !== NEVER && this.#exchange.attempts > 1) left = Math.max(1, Math.round(this.#deadlines.route - now));
-    return perTry > 0 && (left === 0 || perTry < left) ? perTry : left;
-  }
-
-  onUpstreamHead(connection: PooledConnection, head: Head): void {
-    if (connection !== this.#exchange.upstream) return;
-    const { engine, edits } = this.#context;
-    const { status } = head;
-    if (status < 200 && status !== 101) {
-      // The engine keeps it from a client that speaks HTTP/1.0.
-      engine.forward(connection.handle, this.handle, edits.reset());
-      return;
-    }
-    if (status === 101 && this.#exchange.upgrade === '') {
-      this.#dropUpstream();
-      this.#upstreamFailed('reset', 'protocol_error', RESPONSE_FLAG.UPE, '');
-      return;
-    }
-    const now = this.#context.now;
-    this.#exchange.firstUpstreamByte = now;
-    this.#deadlines.attempt = NEVER;
-    if (this.#exchange.retry.on !== 0 && this.#exchange.retry.wantsOther(status, head) && this.#mayRetry()) {
-      this.#exchange.cluster?.stats.countResponse(status, this.#exchange.origin.internal);
-      this.#hostAnswered(status);
-      const askedMs = this.#exchange.retry.nextAsked(head, Date.now() / 1000, Math.random());
-      this.#dropUpstream();
-      this.#scheduleRetry(now, askedMs);
-      return;
-    }
-    this.#respond(connection, head, status, now);
-  }
-
-  #respond(connection: PooledConnection, head: Head, status: number, now: number): void {
-    const { engine } = this.#context;
-    const manager = this.#manager;
-    if (this.#exchange.retry.made > 0 && !this.#exchange.retry.wantsOther(status, head)) this.#exchange.cluster?.stats.rqRetrySuccess.inc();
-    this.#exchange.status = status;
-    this.#exchange.details = 'via_upstream';
-    this.#hostAnswered(status);
-    if (manager.wantsResponseHead) this.#record.keepResponseHead(head);
-    const isConnect = (this.#exchange.flags & HEAD_FLAG.CONNECT) !== 0;
-    const tunnels = status === 101 || (isConnect && status < 300);
-    // A client of HTTP/1.0 learns the end of a body of unknown length from our FIN alone: a broken one must end with RST.
-    this.#responseEndsWithConnection = head.contentLength < 0 && (this.#exchange.flags & HEAD_FLAG.HTTP_11) === 0;
-    const edits = responseEdits(manager, this.#exchange, this.#record, head, now);
-    if (this.#isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
-    if (tunnels) edits.flag(EDIT_FLAG.TUNNEL | (status === 101 ? EDIT_FLAG.UPGRADE : 0));
-    const result = engine.forward(connection.handle, this.handle, edits);
-    this.#phase = PHASE.RESPONDING;
-    if (result === FORWARD.STALE) {
-      // Downstream is gone (its event follows) or cannot take a response any more.
-      this.#dropUpstream();
-      engine.close(this.handle, 'flush');
-      return;
-    }
-    if (tunnels) {
-      this.#beginTunnel();
-      return;
-    }
-    if ((result & FORWARD.DONE) !== 0) {
-      this.#exchange.responseBytes = engine.movedBytes;
-      this.#responseIsDone(connection, result);
-    }
-  }
-
-  onUpstreamEnd(connection: PooledConnection, bytes: number, flags: number): void {
-    if (connection !== this.#exchange.upstream) return;
-    this.#exchange.responseBytes = bytes;
-    this.#responseIsDone(connection, flags);
-  }
-
-  onUpstreamFault(connection: PooledConnection, fault: FramingFault): void {
-    if (connection !== this.#exchange.upstream) return;
-    this.#context.log.debug(`upstream protocol error: ${fault.code} at byte ${fault.offset}`);
-    this.#dropUpstream();
-    if (this.#responseStarted) {
-      this.#exchange.details = 'upstream_reset_after_response_started{protocol_error}';
-      this.#abort(this.#exchange.details, RESPONSE_FLAG.UPE);
-      return;
-    }
-    this.#upstreamFailed('reset', 'protocol_error', RESPONSE_FLAG.UPE, '');
-  }
-
-  onUpstreamClosed(connection: PooledConnection, reason: CloseReason, _errno: string): void {
-    if (connection !== this.#exchange.upstream) return;
-    this.#exchange.upstream = undefined;
-    if (this.#phase === PHASE.TUNNEL) {
-      // What it sent last still goes out; the end of the client's connection ends the tunnel.
-      this.#context.engine.close(this.handle, 'flush');
-      return;
-    }
-    this.#exchange.cluster?.stats.rqRxReset.inc();
-    if (this.#responseStarted) {
-      this.#endAttempt(true);
-      this.#manager.stats.rqResetAfterResponseStarted.inc();
-      this.#abort('upstream_reset_after_response_started{connection_termination}', RESPONSE_FLAG.UC);
-      return;
-    }
-    const wasReused = connection.requests > 1;
-    if (wasReused && !this.#freshTried && reason !== 'truncated' && this.#exchange.replayable && this.#context.engine.canReplay(this.handle)) {
-      // RFC 9112 §9.3.1: an idempotent request may be sent again where a kept connection was closed before any byte of the answer.
-      this.#freshTried = true;
-      this.#endAttempt(false);
-      this.#attempt(undefined, true);
-      return;
-    }
-    this.#upstreamFailed('reset', 'connection_termination', RESPONSE_FLAG.UC, '');
-  }
-
-  /** An attempt ended without a response: again, or the error to the client. */
-  #upstreamFailed(kind: ResetKind, why: string, flag: number, transport: string): void {
-    this.#endAttempt(false, kind === 'timeout');
-    if (this.#retryAfter(kind)) return;
-    if (transport !== '' && this.#manager.logs) this.#record.setTransportFailure(transport);
-    if (kind === 'timeout') {
-      this.#reply(504, why, flag, BODY.UPSTREAM_TIMEOUT);
-      return;
-    }
-    const details = `upstream_reset_before_response_started{${why}${transport === '' ? '' : `|${transport}`}}`;
-    this.#reply(why === 'protocol_error' ? 502 : 503, details, flag, resetBody(why.replaceAll('_', ' '), transport.replaceAll('_', ' ')));
-  }
-
-  // ---- retries --------------------------------------------------------------------------------------------------------------------------
-
-  /** Sets another attempt where an attempt without a response is a reason for it. */
-  #retryAfter(kind: ResetKind): boolean {
-    const { retry } = this.#exchange;
-    if (retry.on === 0 || !retry.wantsAfter(kind) || !this.#mayRetry()) return false;
-    this.#scheduleRetry(this.#context.now);
-    return true;
-  }
-  /** Room for one more retry: the policy's number, the cluster's circuit breaker, and a request that was kept. */
-  #mayRetry(): boolean {
-    const cluster = this.#exchange.cluster as Cluster;
-    const { retry: _retry, priority } = this.#exchange.action as ForwardAction;
-    if (this.#exchange.retry.left <= 0) {
-      cluster.stats.rqRetryLimitExceeded.inc();
-      this.#exchange.responseFlags |= RESPONSE_FLAG.URX;
-      return false;
-    }
-    if (!this.#context.engine.canReplay(this.handle) && this.#exchange.upstreamStart >= 0) {
-      this.#manager.stats.rqRetrySkipped.inc();
-      return false;
-    }
-    if (!this.#retryHeld) {
-      if (!cluster.breakers[priority].tryRetry()) {
-        cluster.stats.rqRetryOverflow.inc();
-        this.#exchange.responseFlags |= RESPONSE_FLAG.UO;
-        return false;
-      }
-      this.#retryHeld = true;
-    }
-    return true;
-  }
-
-  /** `askedMs`: the wait that the response asked for; it is counted as a retry already. */
-  #scheduleRetry(now: number, askedMs?: number): void {
-    const { stats } = this.#exchange.cluster as Cluster;
-    stats.rqRetry.inc();
-    (askedMs === undefined ? stats.rqRetryBackoffExponential : stats.rqRetryBackoffRatelimited).inc();
-    if (this.#exchange.retry.avoidsPreviousHosts && this.#exchange.upstreamHost !== undefined) {
-      this.#tried ??= [];
-      this.#tried.push(this.#exchange.upstreamHost);
-    }
-    // What the attempt before has brought is nobody's any more.
-    this.#exchange.firstUpstreamByte = -1;
-    this.#phase = PHASE.BACKOFF;
-    this.#deadlines.retry = now + (askedMs ?? this.#exchange.retry.next(Math.random()));
-    this.#deadlines.arm(this.#deadlines.retry);
-  }
-
-  // ---- ends -----------------------------------------------------------------------------------------------------------------------------
-
-  #requestIsDone(now: number): void {
-    this.#exchange.requestDone = true;
-    this.#exchange.requestEnd = now;
-    this.#deadlines.request = NEVER;
-    if (this.#phase === PHASE.SENT) this.#startRouteTimer(now);
-  }
-
-  #responseIsDone(connection: PooledConnection, flags: number): void {
-    this.#exchange.upstream = undefined;
-    // After an attempt to upgrade nobody knows what the other side takes the connection for.
-    if ((flags & FORWARD.REUSABLE) !== 0 && this.#exchange.upgrade === '') {
-      connection.user = undefined;
-      this.#finishUpstream();
-      this.#complete();
-      connection.pool.release(connection);
-      return;
-    }
-    connection.pool.discard(connection);
-    this.#finishUpstream();
-    if (!this.#exchange.requestDone) this.#manager.stats.rqResponseBeforeRqComplete.inc();
-    this.#complete();
-  }
-
-  #finishUpstream(): void {
-    const cluster = this.#exchange.cluster as Cluster;
-    cluster.stats.recordTime(Math.max(0, this.#context.now - this.#exchange.upstreamStart), this.#exchange.origin.internal);
-    this.#endAttempt(true);
-  }
-
-  /** The attempt's share of the accounts. */
-  #endAttempt(answered: boolean, timedOut = false): void {
-    if (!this.#attemptOpen) return;
-    this.#attemptOpen = false;
-    this.#deadlines.clearAttempt();
-    const cluster = this.#exchange.cluster as Cluster;
-    const host = this.#exchange.upstreamHost as Host;
-    cluster.breakers[(this.#exchange.action as ForwardAction).priority].requests.remove();
-    cluster.stats.rqActive.dec();
-    host.active--;
-    host.stats.rqActive.dec();
-    if (timedOut) host.stats.rqTimeout.inc();
-    else if (!answered) host.stats.rqError.inc();
-  }
-  #hostAnswered(status: number): void {
-    const host = this.#exchange.upstreamHost as Host;
-    (status >= 500 ? host.stats.rqError : host.stats.rqSuccess).inc();
-  }
-
-  /** Lets go of the upstream side, whatever it is at; its connection is never used again. */
-  #dropUpstream(): void {
-    const connection = this.#exchange.upstream;
-    if (connection !== undefined) {
-      this.#exchange.upstream = undefined;
-      connection.pool.discard(connection);
-      this.#exchange.cluster?.stats.rqTxReset.inc();
-      this.#endAttempt(this.#exchange.firstUpstreamByte >= 0);
-    } else if (this.#attemptOpen) {
-      if (this.#pool?.cancel(this) === true) this.#exchange.cluster?.stats.rqCancelled.inc();
-      this.#endAttempt(true);
-    }
-  }
-
-  get #responseStarted(): boolean {
-    return this.#phase === PHASE.RESPONDING;
-  }
-
-  /** A response that has begun cannot be finished: the client must see it broken. */
-  #abort(details: string, flag: number): void {
-    this.#exchange.details = details;
-    this.#exchange.responseFlags |= flag;
-    this.#manager.stats.rqTxReset.inc();
-    this.#dropUpstream();
-    this.#context.engine.close(this.handle, this.#responseEndsWithConnection ? 'reset' : 'flush');
-    this.#complete();
-  }
-
-  #beginTunnel(): void {
-    this.#phase = PHASE.TUNNEL;
-    this.#deadlines.route = NEVER;
-    this.#deadlines.request = NEVER;
-    this.#manager.stats.cxUpgradesTotal.inc();
-    this.#manager.stats.cxUpgradesActive.inc();
-    const traffic = this.#context.engine.traffic(this.handle);
-    this.#tunnelReceived = traffic?.received ?? 0;
-    this.#tunnelSent = traffic === undefined ? 0 : traffic.sent + traffic.queued;
-  }
-  #endTunnel(): void {
-    this.#manager.stats.cxUpgradesActive.dec();
-    const connection = this.#exchange.upstream;
-    this.#exchange.upstream = undefined;
-    const traffic = this.#context.engine.traffic(this.handle);
-    if (traffic !== undefined) {
-      this.#exchange.requestBytes = traffic.received - this.#tunnelReceived;
-      this.#exchange.responseBytes = traffic.sent - this.#tunnelSent;
-    }
-    // What the client sent last still goes up.
-    if (connection !== undefined) connection.pool.discard(connection, 'flush');
-    this.#finishUpstream();
-    this.#complete();
-  }
-
-  /** Answers the request here. `body`: text; `name`, `value`: one more header. Envoy's local reply: plain text, the route's response headers. */
-  #reply(status: number, details: string, flags: number, body: Uint8Array | undefined, name = '', value = '', close = false): void {
-    const { engine } = this.#context;
-    const manager = this.#manager;
-    this.#dropUpstream();
-    this.#exchange.status = status;
-    this.#exchange.details = details;
-    this.#exchange.responseFlags |= flags;
-    const edits = replyEdits(manager, this.#exchange, this.#record, status, body !== undefined && body.length > 0, name, value);
-    if (close || this.#isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
-    this.#exchange.responseBytes = body !== undefined && (this.#exchange.flags & HEAD_FLAG.HEAD_METHOD) === 0 ? body.length : 0;
-    if (!this.#closed && !engine.reply(this.handle, edits, body)) engine.close(this.handle, 'flush');
-    if (this.#exchange.cluster !== undefined && this.#exchange.route?.action.kind === 'forward')
-      this.#exchange.cluster.stats.countResponse(status, this.#exchange.origin.internal);
-    this.#complete(true);
-  }
-
-  /** The one end of every request. */
-  #complete(counted = false): void {
-    const manager = this.#manager;
-    const { stats } = manager;
-    const now = this.#context.now;
-    const status = this.#exchange.status;
-    this.#phase = PHASE.IDLE;
-    stats.rqActive.dec();
-    stats.rqTime.record(Math.max(0, now - this.#exchange.start));
-    if (status > 0) {
-      this.#manager.countCompleted(status);
-      if (!counted) this.#exchange.cluster?.stats.countResponse(status, this.#exchange.origin.internal);
-    }
-    if (this.#retryHeld) {
-      this.#retryHeld = false;
-      (this.#exchange.cluster as Cluster).breakers[(this.#exchange.action as ForwardAction).priority].retries.remove();
-    }
-    if (manager.logs) this.#record.log(manager, now);
-    this.#exchange.end();
-    this.#pool = undefined;
-    this.#tried = undefined;
-    this.#deadlines.clearRequest();
-  }
-
-  get #isLastRequest(): boolean {
+  get isLastRequest(): boolean {
     if (this.#isLeaving) return true;
     const { maxRequestsPerConnection } = this.#manager.config;
     if (maxRequestsPerConnection === 0 || this.#requests < maxRequestsPerConnection) return false;
     this.#manager.stats.cxMaxRequestsReached.inc();
     return true;
   }
-
-  // ---- times ----------------------------------------------------------------------------------------------------------------------------
-
-  #startRouteTimer(now: number): void {
-    // The request of an upgrade has no end: like Envoy, no time for its response.
-    if (this.#exchange.timeoutMs === 0 || this.#exchange.upgrade !== '' || (this.#exchange.flags & HEAD_FLAG.CONNECT) !== 0) return;
-    this.#deadlines.route = now + this.#exchange.timeoutMs;
-    this.#deadlines.arm(this.#deadlines.route);
+  streamLost(): void {
+    this.#lostAt = this.#context.now;
   }
-  #watchIdle(idleMs: number, now: number): void {
-    this.#deadlines.idle = this.#stream.begin(now, idleMs);
-    this.#deadlines.arm(this.#deadlines.idle);
+  streamEnded(stream: HttpStream): void {
+    this.#open--;
+    const { freeStreams } = this.#home;
+    if (freeStreams.length < MAX_FREE_STREAMS) freeStreams.push(stream);
   }
 
-  onDeadline(now: number): void {
+  // ---- the connection -------------------------------------------------------------------------------------------------------------------
+
+  /** Its protocol is known. */
+  #begin(version: 1 | 2): void {
+    const manager = this.#manager;
+    this.#version = version;
+    this.#count(manager, 1);
+    (version === 2 ? manager.stats.cxHttp2Total : manager.stats.cxHttp1Total).inc();
+    const { keepAlive } = manager.config;
+    if (keepAlive !== undefined && version === 2)
+      this.#pings = new PingWatch(this.#context.engine, this.#context.wheel, this.handle, keepAlive, () => manager.http2Stats.keepAliveTimeout.inc());
+  }
+  #count({ stats }: HttpManager, delta: 1 | -1): void {
+    if (this.#version !== 0) (this.#version === 2 ? stats.cxHttp2Active : stats.cxHttp1Active).inc(delta);
+  }
+
+  onTimer(kind: number, now: number): void {
     this.#context.timerFired(now);
-    if (this.#deadlines.life <= now) {
-      this.#deadlines.life = NEVER;
+    this.#timer = 0;
+    if (kind === TIMER.LIFE) {
       this.#manager.stats.cxMaxDurationReached.inc();
       this.#isLeaving = true;
       // A request may be on its way to us: an idle connection is told with the next response, or closed when the time to drain is over.
-      if (this.#phase === PHASE.IDLE) this.#deadlines.drain = now + this.#manager.config.drainTimeoutMs;
-    }
-    if (this.#deadlines.drain <= now) {
-      this.#deadlines.drain = NEVER;
-      if (this.#phase === PHASE.IDLE) this.drain();
-    }
-    if (this.#phase !== PHASE.IDLE) this.#fire(now);
-  }
-
-  #fire(now: number): void {
-    if (this.#deadlines.route <= now) this.#routeTimeout();
-    else if (this.#deadlines.request <= now) this.#requestTimeout();
-    else if (this.#deadlines.stream <= now) this.#streamTooLong();
-    else if (this.#deadlines.attemptEnd <= now) this.#attemptTooLong();
-    else if (this.#deadlines.attempt <= now) this.#tryTimeout();
-    else if (this.#deadlines.retry <= now) {
-      this.#deadlines.retry = NEVER;
-      this.#attempt(undefined, false);
-    } else if (this.#deadlines.attemptIdle <= now) this.#checkAttempt(now);
-    else if (this.#deadlines.idle <= now) this.#checkIdle(now);
-  }
-  #routeTimeout(): void {
-    this.#exchange.cluster?.stats.rqTimeout.inc();
-    this.#exchange.upstreamHost?.stats.rqTimeout.inc();
-    if (this.#responseStarted) this.#abort('response_timeout', RESPONSE_FLAG.UT);
-    else this.#reply(504, 'response_timeout', RESPONSE_FLAG.UT, BODY.UPSTREAM_TIMEOUT);
-  }
-  #requestTimeout(): void {
-    this.#manager.stats.rqTimeout.inc();
-    if (this.#responseStarted) this.#abort('request_overall_timeout', 0);
-    else this.#reply(408, 'request_overall_timeout', 0, BODY.of('request timeout'), '', '', true);
-  }
-  #tryTimeout(): void {
-    this.#exchange.cluster?.stats.rqPerTryTimeout.inc();
-    this.#attemptTimedOut('upstream_per_try_timeout');
-  }
-  #attemptTimedOut(details: string): void {
-    const connection = this.#exchange.upstream;
-    if (connection !== undefined) {
-      this.#exchange.upstream = undefined;
-      connection.pool.discard(connection);
-      this.#exchange.cluster?.stats.rqTxReset.inc();
-    }
-    this.#upstreamFailed('timeout', details, RESPONSE_FLAG.UT, '');
-  }
-  #boundStream(durationMs: number): void {
-    this.#deadlines.stream = durationMs === 0 ? NEVER : this.#exchange.start + durationMs;
-    this.#deadlines.arm(this.#deadlines.stream);
-  }
-  #streamTooLong(): void {
-    this.#deadlines.stream = NEVER;
-    this.#manager.stats.rqMaxDurationReached.inc();
-    const { requestDone } = this.#exchange;
-    if (this.#phase === PHASE.TUNNEL) this.#closeTunnel('max_duration_timeout', 0);
-    else if (this.#responseStarted) this.#abort('max_duration_timeout', 0);
-    else this.#reply(requestDone ? 504 : 408, 'max_duration_timeout', 0, BODY.of('downstream duration timeout'), '', '', !requestDone);
-  }
-  #attemptTooLong(): void {
-    this.#deadlines.attemptEnd = NEVER;
-    const { cluster, requestDone } = this.#exchange;
-    cluster?.stats.rqMaxDurationReached.inc();
-    const details = 'upstream_max_stream_duration_reached';
-    if (this.#phase === PHASE.TUNNEL) this.#closeTunnel(details, RESPONSE_FLAG.UMSDR);
-    else if (this.#responseStarted) this.#abort(details, RESPONSE_FLAG.UMSDR);
-    else {
-      this.#dropUpstream();
-      if (this.#retryAfter('reset')) return;
-      this.#reply(requestDone ? 504 : 408, details, RESPONSE_FLAG.UMSDR, BODY.of('upstream max stream duration reached'), '', '', !requestDone);
-    }
-  }
-  #closeTunnel(details: string, flag: number): void {
-    this.#exchange.details = details;
-    this.#exchange.responseFlags |= flag;
-    this.#context.engine.close(this.handle, 'flush');
-  }
-  #watchAttempt(idleMs: number, now: number): void {
-    this.#try ??= new QuietWatch();
-    this.#deadlines.attemptIdle = this.#try.begin(now, idleMs);
-    this.#deadlines.arm(this.#deadlines.attemptIdle);
-  }
-  #checkAttempt(now: number): void {
-    const { upstream, cluster } = this.#exchange;
-    this.#deadlines.attemptIdle = NEVER;
-    if (upstream === undefined || this.#try === undefined || this.#phase === PHASE.TUNNEL) return;
-    this.#deadlines.attemptIdle = this.#try.look(bytesOf(this.#context.engine, upstream.handle), now);
-    if (this.#deadlines.attemptIdle !== NEVER) return;
-    cluster?.stats.rqPerTryIdleTimeout.inc();
-    if (this.#responseStarted) this.#abort('upstream_per_try_idle_timeout', RESPONSE_FLAG.UT);
-    else this.#attemptTimedOut('upstream_per_try_idle_timeout');
-  }
-  #checkIdle(now: number): void {
-    this.#deadlines.idle = this.#stream.look(bytesOf(this.#context.engine, this.handle), now);
-    if (this.#deadlines.idle !== NEVER) return;
-    this.#manager.stats.rqIdleTimeout.inc();
-    if (this.#phase === PHASE.TUNNEL) {
-      this.#closeTunnel('stream_idle_timeout', RESPONSE_FLAG.SI);
-    } else if (this.#responseStarted) this.#abort('stream_idle_timeout', RESPONSE_FLAG.SI);
-    else
-      this.#reply(
-        this.#exchange.requestDone ? 504 : 408,
-        'stream_idle_timeout',
-        RESPONSE_FLAG.SI,
-        BODY.of('stream timeout'),
-        '',
-        '',
-        !this.#exchange.requestDone,
-      );
+      if (!this.isActive) this.#timer = this.#context.wheel.start(now + this.#manager.config.drainTimeoutMs, this, TIMER.DRAIN);
+    } else if (!this.isActive) this.drain();
   }
 
   #takeNewConfiguration(): void {
@@ -913,16 +219,10 @@ export class HttpConnection implements ConnectionHandler, UpstreamUser, Deadline
     this.#manager = manager;
     if (manager.stats !== old.stats) {
       old.stats.cxActive.dec();
-      old.stats.cxHttp1Active.dec();
+      this.#count(old, -1);
       manager.stats.cxActive.inc();
-      manager.stats.cxHttp1Active.inc();
+      this.#count(manager, 1);
     }
     if (manager.config.idleTimeoutMs !== old.config.idleTimeoutMs) this.#context.engine.setIdleTimeout(this.handle, manager.config.idleTimeoutMs);
   }
-}
-
-/** Wire bytes of a connection so far. */
-function bytesOf(engine: Engine, connection: number): number {
-  const traffic = engine.traffic(connection);
-  return traffic === undefined ? 0 : traffic.received + traffic.sent;
 }

@@ -6,6 +6,8 @@ export class HttpStats {
   readonly cxActive: Counter;
   readonly cxHttp1Total: Counter;
   readonly cxHttp1Active: Counter;
+  readonly cxHttp2Total: Counter;
+  readonly cxHttp2Active: Counter;
   readonly cxDestroy: Counter;
   readonly cxDestroyLocal: Counter;
   readonly cxDestroyRemote: Counter;
@@ -25,6 +27,7 @@ export class HttpStats {
 
   readonly rqTotal: Counter;
   readonly rqHttp1Total: Counter;
+  readonly rqHttp2Total: Counter;
   readonly rqActive: Counter;
   readonly rqCompleted: Counter;
   readonly rqTime: Histogram;
@@ -59,6 +62,8 @@ export class HttpStats {
     this.cxActive = gauge('downstream_cx_active');
     this.cxHttp1Total = counter('downstream_cx_http1_total');
     this.cxHttp1Active = gauge('downstream_cx_http1_active');
+    this.cxHttp2Total = counter('downstream_cx_http2_total');
+    this.cxHttp2Active = gauge('downstream_cx_http2_active');
     this.cxDestroy = counter('downstream_cx_destroy');
     this.cxDestroyLocal = counter('downstream_cx_destroy_local');
     this.cxDestroyRemote = counter('downstream_cx_destroy_remote');
@@ -77,6 +82,7 @@ export class HttpStats {
     this.cxTxBytesTotal = counter('downstream_cx_tx_bytes_total');
     this.rqTotal = counter('downstream_rq_total');
     this.rqHttp1Total = counter('downstream_rq_http1_total');
+    this.rqHttp2Total = counter('downstream_rq_http2_total');
     this.rqActive = gauge('downstream_rq_active');
     this.rqCompleted = counter('downstream_rq_completed');
     this.rqTime = histogram('downstream_rq_time');

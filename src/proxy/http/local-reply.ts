@@ -1,4 +1,7 @@
 import os from 'node:os';
+import { encodeGrpcMessage } from '../../protocol/grpc/message-text.js';
+import { grpcOfHttp } from '../../protocol/grpc/status.js';
+import type { LocalReply } from './filters/chain.js';
 import { line } from './lines.js';
 
 const text = (value: string): Uint8Array => Uint8Array.from(Buffer.from(value, 'utf8'));
@@ -12,6 +15,31 @@ export const BODY = {
   /** Any other text as bytes. */
   of: text,
 } as const;
+
+/** Content-type of the bodies above. */
+export const PLAIN_TEXT = 'text/plain';
+
+/** An answer of Envoy's words, as far as they are known when it is decided on. */
+export const localReply = (status: number, body: Uint8Array | undefined): LocalReply => ({
+  status,
+  body,
+  contentType: body !== undefined && body.length > 0 ? PLAIN_TEXT : '',
+  grpcStatus: -1,
+  headers: [],
+});
+/**
+ * The same answer as a gRPC client takes it: HTTP 200 with nothing but a head, that says the status, and as its message what would have been the body. `status`: of
+ * gRPC; -1: the one that the HTTP status stands for.
+ */
+export function toGrpcReply(reply: LocalReply, status: number): void {
+  reply.grpcStatus = status >= 0 ? status : grpcOfHttp(reply.status);
+  reply.status = 200;
+  reply.contentType = 'application/grpc';
+  reply.headers.push(['grpc-status', `${reply.grpcStatus}`]);
+  if (reply.body !== undefined && reply.body.length > 0)
+    reply.headers.push(['grpc-message', encodeGrpcMessage(Buffer.from(reply.body).toString('utf8'))]);
+  reply.body = undefined;
+}
 
 /** `upstream connect error or disconnect/reset before headers. reset reason: ...`. */
 export const resetBody = (reason: string, transport = ''): Uint8Array =>

@@ -12,6 +12,8 @@ export const emptyRecord = (): LogRecord => ({
   end: -1,
   requestHead: undefined,
   responseHead: undefined,
+  responseTrailers: undefined,
+  grpcStatus: -1,
   method: '',
   originalPath: '',
   path: '',
@@ -52,6 +54,8 @@ export function resetRecord(record: LogRecord): void {
   record.end = -1;
   record.requestHead = undefined;
   record.responseHead = undefined;
+  record.responseTrailers = undefined;
+  record.grpcStatus = -1;
   record.method = '';
   record.originalPath = '';
   record.path = '';

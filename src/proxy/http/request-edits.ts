@@ -1,4 +1,5 @@
 import type { Edits } from '../../protocol/edits.js';
+import { formatGrpcTimeout } from '../../protocol/grpc/request.js';
 import type { Head } from '../../protocol/head.js';
 import { EDIT_FLAG, HEAD_FLAG, KNOWN_ID } from '../../protocol/head-layout.js';
 import type { ForwardAction } from '../runtime.js';
@@ -8,6 +9,7 @@ import type { HttpManager } from './http-manager.js';
 import { line } from './lines.js';
 import { BODY } from './local-reply.js';
 import { sanitize } from './request-head.js';
+import { appendRequestUpgrade, requestUpgrade } from './upgrade.js';
 
 /** Numbers of the well-known names that are looked at in every request. */
 const LINE = {
@@ -31,7 +33,7 @@ const TE_TRAILERS = Uint8Array.from([...line('connection', 'te'), ...line('te', 
  */
 export function requestEdits(manager: HttpManager, exchange: Exchange, records: ExchangeRecord, head: Head, expectedMs: number): Edits {
   const { config, viaLine } = manager;
-  const { context, route, choice, cluster, origin, flags } = exchange;
+  const { context, route, choice, cluster, origin, flags, filters } = exchange;
   const { edits, lines } = context;
   const action = exchange.action as ForwardAction;
   const routeHeaders = route?.requestHeaders;
@@ -40,6 +42,7 @@ export function requestEdits(manager: HttpManager, exchange: Exchange, records: 
   edits.reset();
 
   // Changes of what is there come first; `append` closes that part.
+  if (exchange.upgrade !== '') requestUpgrade(exchange, head, edits);
   const path = action.rewritePath === undefined ? undefined : action.rewritePath(exchange.path);
   const isRewritten = path !== undefined && path !== exchange.path;
   if (isRewritten) edits.target(path);
@@ -72,6 +75,8 @@ export function requestEdits(manager: HttpManager, exchange: Exchange, records: 
     choiceHeaders?.change(head, edits, record);
     routeHeaders?.change(head, edits, record);
   }
+  if (exchange.grpcTimeoutMs >= 0) changeGrpcTimeout(exchange.grpcTimeoutMs, head, edits);
+  filters?.changeRequest(head, edits);
 
   if (hostIndex < 0 && (host !== undefined || exchange.hostChanged)) edits.append('host', host ?? exchange.host);
   else if (hostIndex < 0 && exchange.host !== '' && (flags & HEAD_FLAG.HTTP_11) === 0) edits.append('host', exchange.host);
@@ -88,16 +93,22 @@ export function requestEdits(manager: HttpManager, exchange: Exchange, records: 
   if (action.includeAttemptCount && attemptIndex < 0) edits.append('x-envoy-attempt-count', `${exchange.attempts}`);
   if (viaLine !== undefined) edits.appendBytes(viaLine);
   // The engine has taken TE off: it was for this hop.
-  if (exchange.upgrade === '' && head.lineOf(LINE.TE) >= 0 && takesTrailers(head)) edits.appendBytes(TE_TRAILERS);
+  if (exchange.upgrade !== '') appendRequestUpgrade(exchange, head, edits);
+  else if (head.lineOf(LINE.TE) >= 0 && takesTrailers(head)) edits.appendBytes(TE_TRAILERS);
   if (record !== undefined) {
     choiceHeaders?.append(head, edits, record);
     routeHeaders?.append(head, edits, record);
   }
+  filters?.appendRequest(head, edits);
 
   let bits = 0;
   if (exchange.upgrade !== '') bits |= EDIT_FLAG.UPGRADE;
   if (cluster?.config.properCase === true) bits |= EDIT_FLAG.PROPER_CASE;
   if ((flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0 && config.proxy100Continue) bits |= EDIT_FLAG.HOLD_BODY;
+  if (filters !== undefined && (flags & HEAD_FLAG.END) === 0) {
+    if (filters.wantsRequestBody) bits |= EDIT_FLAG.SHOW_BODY;
+    else if (filters.wantsRequestEnd) bits |= EDIT_FLAG.SHOW_TRAILERS;
+  }
   if (bits !== 0) edits.flag(bits);
   return edits;
 }
@@ -128,11 +139,17 @@ function appendMadeId(exchange: Exchange, edits: Edits): void {
   edits.appendBytes(requestIds.line);
 }
 /** True where one of the transfer codings that the client takes is `trailers`; a weight (`;q=`) does not go with it. */
-const takesTrailers = (head: Head): boolean => (head.getAll('te') ?? '').split(',').some((coding) => coding.trim().toLowerCase() === 'trailers');
+export const takesTrailers = (head: Head): boolean =>
+  (head.getAll('te') ?? '').split(',').some((coding) => coding.trim().toLowerCase() === 'trailers');
 /** One line in place of all that have this name: what a client repeats must not get past us. */
 function replaceAll(head: Head, edits: Edits, first: number, name: string, value: string): void {
   edits.replace(first, value);
   for (let index = head.indexOf(name, first + 1); index >= 0; index = head.indexOf(name, index + 1)) edits.drop(index);
+}
+/** What the client said is replaced by what is left of it. */
+function changeGrpcTimeout(ms: number, head: Head, edits: Edits): void {
+  const index = head.indexOf('grpc-timeout');
+  if (index >= 0) replaceAll(head, edits, index, 'grpc-timeout', formatGrpcTimeout(ms));
 }
 function dropAll(head: Head, edits: Edits, name: string): void {
   for (let index = head.indexOf(name); index >= 0; index = head.indexOf(name, index + 1)) edits.drop(index);

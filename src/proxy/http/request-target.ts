@@ -49,5 +49,6 @@ export function readTarget(manager: HttpManager, exchange: Exchange, head: Head)
     // An offer of h2c may be ignored (RFC 9110 §7.8); passing it on would let the client speak past us.
     if (token !== 'h2c' && !/(?:^|,)\s*h2c\s*(?:,|$)/.test(token)) exchange.upgrade = token;
   }
+  if ((flags & HEAD_FLAG.EXTENDED_CONNECT) !== 0) exchange.upgrade = head.protocol.toLowerCase();
   return undefined;
 }

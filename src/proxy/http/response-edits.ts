@@ -4,8 +4,9 @@ import { EDIT_FLAG, HEAD, HEAD_FLAG, KNOWN_ID } from '../../protocol/head-layout
 import type { ForwardAction } from '../runtime.js';
 import type { Exchange } from './exchange.js';
 import type { ExchangeRecord } from './exchange-record.js';
+import type { LocalReply } from './filters/chain.js';
 import type { HttpManager } from './http-manager.js';
-import { BODY } from './local-reply.js';
+import { BODY, PLAIN_TEXT } from './local-reply.js';
 
 /** Numbers of the well-known names that are looked at in every response. */
 const LINE = {
@@ -19,7 +20,7 @@ const LINE = {
 /** What is changed in an upstream's response head on its way to the client. Answers the worker's one `Edits`. */
 export function responseEdits(manager: HttpManager, exchange: Exchange, records: ExchangeRecord, head: Head, now: number): Edits {
   const { config } = manager;
-  const { context, route, choice, requestId } = exchange;
+  const { context, route, choice, requestId, filters } = exchange;
   const { edits, date, lines } = context;
   const action = exchange.action as ForwardAction;
   const routeHeaders = route?.responseHeaders;
@@ -39,6 +40,7 @@ export function responseEdits(manager: HttpManager, exchange: Exchange, records:
     choiceHeaders?.change(head, edits, record);
     routeHeaders?.change(head, edits, record);
   }
+  filters?.changeResponse(head, edits);
   if (head.lineOf(LINE.DATE) < 0) edits.appendBytes(date.at(now));
   if (serverIndex < 0 && config.serverHeader !== 'PASS_THROUGH') edits.appendBytes(manager.serverLine);
   if (serviceIndex < 0 && !config.suppressEnvoyHeaders) edits.appendBytes(lines.serviceTime(serviceMs));
@@ -49,39 +51,35 @@ export function responseEdits(manager: HttpManager, exchange: Exchange, records:
     choiceHeaders?.append(head, edits, record);
     routeHeaders?.append(head, edits, record);
   }
+  filters?.appendResponse(head, edits);
+  if (!head.ends) {
+    if (filters?.wantsResponseBody === true) edits.flag(EDIT_FLAG.SHOW_BODY);
+    else if (filters?.wantsResponseEnd === true || manager.wantsTrailers || (exchange.isGrpc && manager.wantsGrpcStatus))
+      edits.flag(EDIT_FLAG.SHOW_TRAILERS);
+  }
   if (config.properCase) edits.flag(EDIT_FLAG.PROPER_CASE);
   return edits;
 }
 
-/**
- * The head of an answer that is made here: status, the route's response headers, one more header where `name` is not empty, and the type of a body that is plain
- * text (Envoy, "Local reply modification": the default format). Answers the worker's one `Edits`.
- */
-export function replyEdits(
-  manager: HttpManager,
-  exchange: Exchange,
-  records: ExchangeRecord,
-  status: number,
-  hasBody: boolean,
-  name: string,
-  value: string,
-): Edits {
+/** The head of an answer that is made here: status, the route's response headers, and what the reply says itself. Answers the worker's one `Edits`. */
+export function replyEdits(manager: HttpManager, exchange: Exchange, records: ExchangeRecord, reply: LocalReply): Edits {
   const { config } = manager;
   const { context, route, choice } = exchange;
   const { edits } = context;
   const routeHeaders = route?.responseHeaders;
   const choiceHeaders = choice?.responseHeaders;
-  edits.reset().status(status);
+  edits.reset().status(reply.status);
   if (routeHeaders !== undefined || choiceHeaders !== undefined) {
     const record = records.current(manager);
     const head = new Head(new Uint8Array(0), emptyHeadTable());
     choiceHeaders?.change(head, edits, record);
     routeHeaders?.change(head, edits, record);
-    if (name !== '') edits.append(name, value);
+    for (const [name, value] of reply.headers) edits.append(name, value);
     choiceHeaders?.append(head, edits, record);
     routeHeaders?.append(head, edits, record);
-  } else if (name !== '') edits.append(name, value);
-  if (hasBody) edits.appendBytes(BODY.PLAIN_TEXT);
+  } else for (const [name, value] of reply.headers) edits.append(name, value);
+  if (reply.contentType === PLAIN_TEXT) edits.appendBytes(BODY.PLAIN_TEXT);
+  else if (reply.contentType !== '') edits.append('content-type', reply.contentType);
   if (config.alwaysSetRequestIdInResponse && exchange.requestId !== '') edits.append('x-request-id', exchange.requestId);
   edits.appendBytes(context.date.at(context.now));
   if (config.serverHeader !== 'PASS_THROUGH') edits.appendBytes(manager.serverLine);

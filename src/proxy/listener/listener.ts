@@ -8,6 +8,7 @@ import type { ProxyContext } from '../context.js';
 import { DrainSequence, type DrainStrategy } from '../drain-sequence.js';
 import { type ConnectionHome, HttpConnection } from '../http/http-connection.js';
 import { HttpManager } from '../http/http-manager.js';
+import type { HttpStream } from '../http/http-stream.js';
 import { emptyRecord } from '../http/log-record.js';
 import { RpcConnection, type RpcHome } from '../rpc/rpc-connection.js';
 import { type DetectionHome, RpcDetection } from '../rpc/rpc-detection.js';
@@ -95,6 +96,7 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
   readonly #connections = new Set<DownstreamConnection>();
   readonly #inspections = new Set<Inspection>();
   readonly #detections = new Map<RpcDetection, readonly ConnectionLimit[]>();
+  readonly freeStreams: HttpStream[] = [];
   #config: ListenerConfig;
   #chains: Map<FilterChain, ChainRuntime>;
   /** Limits of chains that have some, and of the connections that count towards them. */

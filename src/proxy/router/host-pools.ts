@@ -1,9 +1,12 @@
 import type { CloseReason, ConnectOptions, Engine } from '../../network/engine.js';
 import type { Codec } from '../../protocol/codec.js';
 import type { Framing } from '../../protocol/framing.js';
+import type { StreamFraming } from '../../protocol/stream-framing.js';
 import { Http1Pool, type PoolOwner } from '../../stream/http1-pool.js';
+import { Http2Pool, type Http2PoolOwner } from '../../stream/http2-pool.js';
 import { RpcPool, type RpcPoolOwner } from '../../stream/rpc/rpc-pool.js';
 import type { TimerWheel } from '../../stream/timers.js';
+import type { UpstreamPool } from '../../stream/upstream.js';
 import type { CircuitBreakers } from '../cluster/circuit-breaker.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Host } from '../cluster/host.js';
@@ -18,6 +21,8 @@ export interface PoolContext {
   readonly log: { error(message: string): void };
   /** The framing of request/response connections. */
   readonly framing: Framing;
+  /** The framing of connections with streams. */
+  readonly streamFraming: StreamFraming;
 }
 
 /** A downstream connection that has upstream connections of its own. */
@@ -27,14 +32,23 @@ export interface BoundOwner {
 }
 
 /** Circuit breakers and statistics of one host's pool at one priority. */
-class HostAccount implements PoolOwner, RpcPoolOwner {
+class HostAccount implements PoolOwner, Http2PoolOwner, RpcPoolOwner {
   readonly #cluster: Cluster;
   readonly #host: Host;
   readonly #breakers: CircuitBreakers;
   readonly #bound: ReadonlyMap<number, BoundOwner>;
   readonly #log: PoolContext['log'];
+  readonly #isHttp2: boolean;
 
-  constructor(context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority'], bound: ReadonlyMap<number, BoundOwner>) {
+  constructor(
+    context: PoolContext,
+    cluster: Cluster,
+    host: Host,
+    priority: ForwardAction['priority'],
+    bound: ReadonlyMap<number, BoundOwner>,
+    isHttp2 = false,
+  ) {
+    this.#isHttp2 = isHttp2;
     this.#cluster = cluster;
     this.#host = host;
     this.#breakers = cluster.breakers[priority];
@@ -63,7 +77,7 @@ class HostAccount implements PoolOwner, RpcPoolOwner {
     this.#breakers.connections.add();
     stats.cxTotal.inc();
     stats.cxActive.inc();
-    stats.cxHttp1Total.inc();
+    (this.#isHttp2 ? stats.cxHttp2Total : stats.cxHttp1Total).inc();
     this.#host.stats.cxTotal.inc();
     this.#host.stats.cxActive.inc();
   }
@@ -114,6 +128,9 @@ class HostAccount implements PoolOwner, RpcPoolOwner {
   boundLeaves(from: number): void {
     this.#bound.get(from)?.upstreamLeaves();
   }
+  keepAliveTimeout(): void {
+    this.#cluster.http2Stats.keepAliveTimeout.inc();
+  }
   heartbeatMissed(): void {
     this.#cluster.stats.cxHeartbeatMissed.inc();
   }
@@ -124,8 +141,10 @@ export class HostPools {
   readonly #context: PoolContext;
   readonly #cluster: Cluster;
   readonly #host: Host;
-  #default: Http1Pool | undefined = undefined;
-  #high: Http1Pool | undefined = undefined;
+  #default: UpstreamPool | undefined = undefined;
+  #high: UpstreamPool | undefined = undefined;
+  #defaultHttp2: UpstreamPool | undefined = undefined;
+  #highHttp2: UpstreamPool | undefined = undefined;
   readonly #rpc = new Map<string, RpcPool>();
   readonly #bound = new Map<number, BoundOwner>();
 
@@ -134,13 +153,23 @@ export class HostPools {
     this.#cluster = cluster;
     this.#host = host;
   }
-  get(priority: ForwardAction['priority']): Http1Pool {
+  /** The pool for HTTP requests in one of the two versions. */
+  get(priority: ForwardAction['priority'], isHttp2: boolean): UpstreamPool {
+    if (isHttp2) return this.#http2(priority);
     if (priority === 'HIGH') {
       this.#high ??= this.#make('HIGH');
       return this.#high;
     }
     this.#default ??= this.#make('DEFAULT');
     return this.#default;
+  }
+  #http2(priority: ForwardAction['priority']): UpstreamPool {
+    if (priority === 'HIGH') {
+      this.#highHttp2 ??= this.#makeHttp2('HIGH');
+      return this.#highHttp2;
+    }
+    this.#defaultHttp2 ??= this.#makeHttp2('DEFAULT');
+    return this.#defaultHttp2;
   }
   /** The pool for the requests of a codec. */
   rpc(codec: Codec, priority: ForwardAction['priority']): RpcPool {
@@ -162,14 +191,13 @@ export class HostPools {
     for (const pool of this.#rpc.values()) pool.unbind(from);
   }
   drain(): void {
-    this.#default?.drain();
-    this.#high?.drain();
-    for (const pool of this.#rpc.values()) pool.drain();
+    for (const pool of this.#all()) pool.drain();
   }
   destroy(): void {
-    this.#default?.destroy();
-    this.#high?.destroy();
-    for (const pool of this.#rpc.values()) pool.destroy();
+    for (const pool of this.#all()) pool.destroy();
+  }
+  #all(): { drain(): void; destroy(): void }[] {
+    return [this.#default, this.#high, this.#defaultHttp2, this.#highHttp2, ...this.#rpc.values()].filter((pool) => pool !== undefined);
   }
   #makeRpc(codec: Codec, priority: ForwardAction['priority']): RpcPool {
     const { config, stats } = this.#cluster;
@@ -208,11 +236,26 @@ export class HostPools {
     if (this.#host.removed) pool.drain();
     return pool;
   }
+
+  #makeHttp2(priority: ForwardAction['priority']): Http2Pool {
+    const { config } = this.#cluster;
+    const { engine, wheel, profiles, streamFraming } = this.#context;
+    const profile = profiles.get({ ...upstreamProfile(this.#cluster, streamFraming), streamOptions: streamFraming.options(config.http.streams) });
+    const pool = new Http2Pool(engine, wheel, new HostAccount(this.#context, this.#cluster, this.#host, priority, this.#bound, true), {
+      connect: connectOptions(config, this.#host, profile),
+      maxStreams: config.http.maxConcurrentStreams,
+      maxRequestsPerConnection: config.maxRequestsPerConnection,
+      maxConnectionDurationMs: config.maxConnectionDurationMs,
+      keepAlive: config.http.keepAlive,
+    });
+    if (this.#host.removed) pool.drain();
+    return pool;
+  }
 }
 
 /** The pool for an HTTP request to `host`; made where it is the first. */
-export const poolOf = (context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority']): Http1Pool =>
-  poolsOf(context, cluster, host).get(priority);
+export const poolOf = (context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority'], isHttp2: boolean): UpstreamPool =>
+  poolsOf(context, cluster, host).get(priority, isHttp2);
 
 /** All pools of a host. */
 export function poolsOf(context: PoolContext, cluster: Cluster, host: Host): HostPools {
@@ -240,7 +283,7 @@ export const connectOptions = (config: ClusterConfig, host: Host, profile: numbe
   ...(config.source === undefined ? {} : { source: config.source }),
 });
 
-const upstreamProfile = ({ config, stats }: Cluster, framing: Framing) =>
+const upstreamProfile = ({ config, stats }: Cluster, framing: Framing | StreamFraming) =>
   ({
     framing,
     side: 'upstream',

@@ -13,7 +13,12 @@ export class Profiles {
   get(options: ProfileOptions): Profile {
     const framing = typeof options.framing === 'string' ? options.framing : `codec:${options.framing.name}`;
     const { wire } = options;
-    const key = JSON.stringify({ ...options, framing, wire: wire && [this.#cell(wire.received), this.#cell(wire.sent)] });
+    const key = JSON.stringify({
+      ...options,
+      framing,
+      streamOptions: options.streamOptions?.join(),
+      wire: wire && [this.#cell(wire.received), this.#cell(wire.sent)],
+    });
     let profile = this.#known.get(key);
     if (profile === undefined) {
       profile = this.#engine.profile(options);

@@ -1,3 +1,4 @@
+import { GRPC, parseGrpcStatus } from '../../protocol/grpc/status.js';
 import type { HeadView } from '../../protocol/head.js';
 import { RETRY_ON, type RetryPolicy } from '../runtime.js';
 
@@ -14,10 +15,26 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ['retriable-headers', RETRY_ON.RETRIABLE_HEADERS],
   ['envoy-ratelimited', RETRY_ON.ENVOY_RATELIMITED],
 ]);
+/** Bits of `x-envoy-retry-grpc-on`, and the grpc-status of each. */
+const GRPC_WORDS: ReadonlyMap<string, number> = new Map([
+  ['cancelled', RETRY_ON.CANCELLED],
+  ['deadline-exceeded', RETRY_ON.DEADLINE_EXCEEDED],
+  ['internal', RETRY_ON.INTERNAL],
+  ['resource-exhausted', RETRY_ON.RESOURCE_EXHAUSTED],
+  ['unavailable', RETRY_ON.UNAVAILABLE],
+]);
+const GRPC_BITS: ReadonlyMap<number, number> = new Map([
+  [GRPC.CANCELLED, RETRY_ON.CANCELLED],
+  [GRPC.DEADLINE_EXCEEDED, RETRY_ON.DEADLINE_EXCEEDED],
+  [GRPC.INTERNAL, RETRY_ON.INTERNAL],
+  [GRPC.RESOURCE_EXHAUSTED, RETRY_ON.RESOURCE_EXHAUSTED],
+  [GRPC.UNAVAILABLE, RETRY_ON.UNAVAILABLE],
+]);
+const ANY_GRPC = RETRY_ON.CANCELLED | RETRY_ON.DEADLINE_EXCEEDED | RETRY_ON.INTERNAL | RETRY_ON.RESOURCE_EXHAUSTED | RETRY_ON.UNAVAILABLE;
 const DEFAULT_BASE_MS = 25;
 
 /** How an attempt ended without a response head. */
-export type ResetKind = 'connect' | 'reset' | 'timeout' | 'unsent';
+export type ResetKind = 'connect' | 'reset' | 'refused' | 'timeout' | 'unsent';
 
 /** Whether, and when, one request is tried again: the route's policy with what the request's own headers say. One object is reused for many requests. */
 export class RetryState {
@@ -62,6 +79,8 @@ export class RetryState {
     if (status >= 500 && (on & RETRY_ON.FIVE_XX) !== 0) return true;
     if (status >= 502 && status <= 504 && (on & RETRY_ON.GATEWAY_ERROR) !== 0) return true;
     if (status === 409 && (on & RETRY_ON.RETRIABLE_4XX) !== 0) return true;
+    // A status in the trailers comes too late: the response has begun by then.
+    if ((on & ANY_GRPC) !== 0 && ((GRPC_BITS.get(parseGrpcStatus(head.known('grpc-status'))) ?? 0) & on) !== 0) return true;
     if ((on & RETRY_ON.RETRIABLE_STATUS_CODES) !== 0 && this.#statusCodes?.has(status) === true) return true;
     if ((on & RETRY_ON.RETRIABLE_HEADERS) === 0) return false;
     return this.#policy?.retriableHeaders?.(head) === true || this.#headerNames?.some((name) => head.indexOf(name) >= 0) === true;
@@ -71,7 +90,8 @@ export class RetryState {
     const { on } = this;
     if ((on & (RETRY_ON.RESET | RETRY_ON.FIVE_XX | RETRY_ON.GATEWAY_ERROR)) !== 0) return true;
     if (kind === 'connect') return (on & (RETRY_ON.CONNECT_FAILURE | RETRY_ON.RESET_BEFORE_REQUEST)) !== 0;
-    return kind === 'unsent' && (on & RETRY_ON.RESET_BEFORE_REQUEST) !== 0;
+    if (kind === 'refused' && (on & RETRY_ON.REFUSED_STREAM) !== 0) return true;
+    return (kind === 'unsent' || kind === 'refused') && (on & RETRY_ON.RESET_BEFORE_REQUEST) !== 0;
   }
   /** Milliseconds to wait before the next attempt: fully jittered exponential back-off (Envoy, `RetryPolicy.retry_back_off`). Counts the retry. `random`: 0 <= r < 1. */
   next(random: number): number {
@@ -103,14 +123,16 @@ export class RetryState {
     return this.#policy?.avoidPreviousHosts === true;
   }
 
+  #add(reasons: string | undefined, words: ReadonlyMap<string, number>): void {
+    if (reasons === undefined) return;
+    if (this.on === 0) this.left = Math.max(this.left, 1);
+    for (const word of reasons.split(',')) this.on |= words.get(word.trim().toLowerCase()) ?? 0;
+  }
   #readHeaders(head: HeadView): void {
     const perTry = head.known('x-envoy-upstream-rq-per-try-timeout-ms');
     if (perTry !== undefined) this.perTryTimeoutMs = wholeNumber(perTry) ?? this.perTryTimeoutMs;
-    const on = head.known('x-envoy-retry-on');
-    if (on !== undefined) {
-      if (this.on === 0) this.left = Math.max(this.left, 1);
-      for (const word of on.split(',')) this.on |= WORDS.get(word.trim().toLowerCase()) ?? 0;
-    }
+    this.#add(head.known('x-envoy-retry-on'), WORDS);
+    this.#add(head.get('x-envoy-retry-grpc-on'), GRPC_WORDS);
     const max = head.known('x-envoy-max-retries');
     if (max !== undefined && this.on !== 0) this.left = wholeNumber(max) ?? this.left;
     const names = head.get('x-envoy-retriable-header-names');
