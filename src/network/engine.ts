@@ -286,6 +286,13 @@ export interface Engine {
 
   /** A stream on an upstream connection of a StreamFraming, for one request; 0: the peer takes none now (`onStreamLimit`), is going away, or ids are used up. */
   openStream(connection: number, handler: ConnectionHandler): number;
+  /**
+   * Sends a request made here on an upstream stream: `edits` has method, target and lines, `host` among them, and `body` is all of its body. What comes back is told
+   * as for any request; `show` takes it.
+   */
+  request(stream: number, edits: Edits, body?: Uint8Array): boolean;
+  /** Takes the pending head of a response for ourselves: a 1xx is dropped; of any other the body goes to `onBody`, its trailers to `onTrailers`, and `onEnd` follows. */
+  show(from: number): boolean;
   /** PING; `onPong` follows. */
   ping(connection: number): void;
 
