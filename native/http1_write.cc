@@ -100,7 +100,7 @@ void write_status_line(const Head& head, int32_t status, Writer& out) noexcept {
   out.put(" ");
   if (head.replaces(kEditMethodBytes)) {
     out.put(head.edited(kEditMethod));
-  } else if (head.edit(kEditStatus) != 0 || head.table.empty()) {
+  } else if (head.edit(kEditStatus) != 0 || head.table.empty() || (head.word(kHeadFlags) & kFlagHttp2) != 0) {  // HTTP/2 has no reason phrase
     if (status >= 0 && status < 1000) out.put(kReasonTable[static_cast<size_t>(status)]);
   } else {
     out.put(head.received(kHeadMethod));

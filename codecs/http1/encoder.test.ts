@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Edits } from '../../src/protocol/edits.js';
 import type { OutHead } from '../../src/protocol/framing.js';
 import { Head } from '../../src/protocol/head.js';
-import { EDIT_FLAG } from '../../src/protocol/head-layout.js';
+import { EDIT_FLAG, HEAD, HEAD_FLAG } from '../../src/protocol/head-layout.js';
 import { encodeBody, encodeEnd } from './encoder.js';
 import { bytesOf, type Implementation, implementations, PLAIN, textOf } from './test-support.js';
 
@@ -169,6 +169,14 @@ for (const implementation of implementations) {
       send(text, {}, (edits) => edits.status(404).method('Gone Fishing')),
       lines('HTTP/1.1 404 Gone Fishing', 'A: b'),
     );
+  });
+
+  test(`${name}: gives a response that came as HTTP/2 the reason of its status`, () => {
+    const bytes = bytesOf(lines('HTTP/1.1 200 ', 'a: b'));
+    const table = implementation.parseHead(bytes, true)?.table;
+    assert.ok(table !== undefined);
+    table[HEAD.FLAGS] |= HEAD_FLAG.HTTP_2;
+    assert.equal(textOf(implementation.writeHead(bytes, table, new Edits(), PLAIN)), lines('HTTP/1.1 200 OK', 'a: b'));
   });
 }
 

@@ -172,7 +172,9 @@ function writeStatusLine(head: Head | undefined, edits: Edits, status: number, r
   const edit = edits.ints;
   putText(room, status === 200 ? 'HTTP/1.1 200 ' : `HTTP/1.1 ${status} `);
   if (edit[EDIT.METHOD_BYTES] >= 0) putBytes(room, edits.bytes, edit[EDIT.METHOD], edit[EDIT.METHOD_BYTES]);
-  else if (edit[EDIT.STATUS] !== 0 || head === undefined) putText(room, (REASONS as Readonly<Record<number, string>>)[status] ?? '');
+  // What came as HTTP/2 has no reason phrase.
+  else if (edit[EDIT.STATUS] !== 0 || head === undefined || (head.flags & HEAD_FLAG.HTTP_2) !== 0)
+    putText(room, (REASONS as Readonly<Record<number, string>>)[status] ?? '');
   else putBytes(room, head.bytes, head.ints[head.base + HEAD.METHOD], head.ints[head.base + HEAD.METHOD_BYTES]);
   putCrlf(room);
   return room.at;

@@ -50,7 +50,7 @@ export class HttpManager {
     } as const;
     const { framing, streamFraming, profiles } = context;
     const http2 =
-      config.codec !== 'http2'
+      config.codec === 'http1'
         ? undefined
         : profiles.get({ ...shared, framing: streamFraming, streamOptions: streamFraming.options(config.streams) });
     this.profile =
