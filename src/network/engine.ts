@@ -185,7 +185,7 @@ export interface ConnectionHandler {
   onFrame?(connection: number, frame: Frame): void;
   /** What an `inspect` connection has received so far (each time: all of it). `ended`: the peer sent FIN. Answer with `adopt` or `close`, or wait. */
   onPeek?(connection: number, bytes: Uint8Array, ended: boolean): void;
-  /** With EDIT_FLAG.SHOW_BODY: a piece of the body, good during this callback. Nothing goes on but what `sendBody` is given. */
+  /** With EDIT_FLAG.SHOW_BODY: a piece of the body, good during this callback. Nothing goes on but what `sendBody` is given, without a content-length; with RETAIN that is what is kept. */
   onBody?(from: number, bytes: Uint8Array): void;
   /**
    * With EDIT_FLAG.SHOW_BODY or SHOW_TRAILERS: the message is over but for its end. `trailers`: lines, each with its CRLF, or empty; good during this callback. With SHOW_BODY

@@ -2,15 +2,15 @@
 import type { StatsStore } from '../base/stats.js';
 import type { Address, Engine } from '../network/engine.js';
 import type { BreakerUses } from './cluster/breaker-use.js';
-import { ClusterManager } from './cluster/cluster-manager.js';
 import type { Cluster } from './cluster/cluster.js';
+import { ClusterManager } from './cluster/cluster-manager.js';
 import type { Host } from './cluster/host.js';
 import { type HttpFramings, ProxyContext, type ProxyLog } from './context.js';
 import type { DrainStrategy } from './drain-sequence.js';
-import { type ConnectionCounts, ownConnectionCounts } from './listener/connection-count.js';
-import { ActiveListener } from './listener/listener.js';
 import { GrpcProbe } from './health/grpc-probe.js';
 import { HealthChecker } from './health/health-check.js';
+import { type ConnectionCounts, ownConnectionCounts } from './listener/connection-count.js';
+import { ActiveListener } from './listener/listener.js';
 import { HostPools, probeConnectOptions } from './router/host-pools.js';
 import type { EndpointConfig, ListenerConfig, RuntimeConfig } from './runtime.js';
 

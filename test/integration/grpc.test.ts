@@ -8,13 +8,16 @@ import { http2Cluster } from '../support/http2-config.js';
 import { connect, eventually } from '../support/peers.js';
 import { httpConfig, type RouteOptions, RunningProxy } from '../support/running-proxy.js';
 
-const LOG = '%RESPONSE_CODE% %GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER% %TRAILER(X-TRAILER)% %REQ(:PATH)% %RESPONSE_CODE_DETAILS%\n';
+const LOG =
+  '%RESPONSE_CODE% %GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER% %TRAILER(X-TRAILER)% %REQ(:PATH)% %RESPONSE_CODE_DETAILS%\n';
 const ROUTE = (more: string) => `- match: { prefix: / }\n  route: { cluster: up, ${more} }`;
 const FILTER = (name: string, type: string, more = '') =>
   `- name: ${name}\n  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.${type}${more} }`;
 const STATS = FILTER('envoy.filters.http.grpc_stats', 'grpc_stats.v3.FilterConfig', ', stats_for_all_methods: true, enable_upstream_stats: true');
 const WEB = FILTER('envoy.filters.http.grpc_web', 'grpc_web.v3.GrpcWeb');
-const MESSAGE = grpcFrame(Buffer.from('hello')).toString();
+/** Bytes as text. */
+const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
+const MESSAGE = latin1(grpcFrame(Buffer.from('hello')));
 
 for (const [engine, create] of engines()) {
   const setup = async (context: TestContext, options: Partial<RouteOptions> = {}) => {
@@ -36,7 +39,7 @@ for (const [engine, create] of engines()) {
   scenario('a unary call goes through with its trailers, and is logged with its status', {}, async ({ proxy, server, client }) => {
     const answer = await client.call();
     assert.deepEqual(
-      [answer.body.toString(), answer.trailers['grpc-status'], answer.trailers['x-trailer'], answer.isTrailersOnly],
+      [latin1(answer.body), answer.trailers['grpc-status'], answer.trailers['x-trailer'], answer.isTrailersOnly],
       [MESSAGE, '0', 'seen', false],
     );
     assert.deepEqual(
@@ -96,7 +99,7 @@ for (const [engine, create] of engines()) {
   });
   scenario('what is no gRPC gets the HTTP status', { upstreams: [] }, async ({ proxy, client }) => {
     const answer = await client.call('/', { 'content-type': 'application/grpc-web' });
-    assert.deepEqual([answer.headers[':status'], answer.status, answer.body.toString()], [503, undefined, 'no healthy upstream']);
+    assert.deepEqual([answer.headers[':status'], answer.status, latin1(answer.body)], [503, undefined, 'no healthy upstream']);
     assert.deepEqual(await proxy.logged(1), ['503 - - - - / no_healthy_upstream']);
   });
   scenario('a reset before the response is the gRPC status of its error', {}, async ({ server, client }) => {
@@ -152,7 +155,7 @@ for (const [engine, create] of engines()) {
         else void call.body().then((body) => call.answer([body.subarray(5).toString()]));
       };
       const answer = await client.call();
-      assert.deepEqual([answer.status, answer.body.toString(), server.calls.length], ['0', grpcFrame(Buffer.from('hi')).toString(), 3]);
+      assert.deepEqual([answer.status, latin1(answer.body), server.calls.length], ['0', latin1(grpcFrame(Buffer.from('hi'))), 3]);
       assert.equal(proxy.stat('cluster.up.upstream_rq_retry_success'), 1);
       assert.equal(proxy.stat('cluster.up.grpc.pkg.Greeter.Hello.request_message_count'), 1);
     },
@@ -198,14 +201,14 @@ for (const [engine, create] of engines()) {
     client.send(
       `POST /pkg.Greeter/Hello HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\ncontent-length: ${body.length}\r\n\r\n`,
     );
-    client.send(body);
+    client.send(latin1(body));
     const head = await client.receivesHead();
     assert.match(head, /content-type: application\/grpc-web\+proto/i);
     assert.match(head, /transfer-encoding: chunked/i);
     const trailers = 'grpc-status:0\r\nx-trailer:seen\r\n';
-    await eventually(() => client.received.toString('latin1').includes('0\r\n\r\n'), 'no end');
-    assert.ok(client.received.toString('latin1').includes(grpcFrame(Buffer.from(trailers), 0x80).toString('latin1')));
-    assert.ok(client.received.toString('latin1').includes(MESSAGE));
+    const answer = await client.receivesUntil('\r\n0\r\n\r\n');
+    assert.ok(answer.includes(latin1(grpcFrame(Buffer.from(trailers), 0x80))));
+    assert.ok(answer.includes(MESSAGE));
     client.close();
     const { headers } = server.calls[0];
     assert.deepEqual([headers['content-type'], headers.te, headers['content-length']], ['application/grpc+proto', 'trailers', undefined]);
@@ -214,12 +217,12 @@ for (const [engine, create] of engines()) {
     server.onCall = (call) => {
       void call.body().then((body) => call.answer([body.subarray(5).toString()]));
     };
-    const text = grpcFrame(Buffer.from('hi')).toString('base64');
+    const text = Buffer.from(grpcFrame(Buffer.from('hi'))).toString('base64');
     const more = { 'content-type': 'application/grpc-web-text', accept: 'application/grpc-web-text' };
     const answer = await client.call(undefined, more, Buffer.from(text));
     assert.equal(answer.headers['content-type'], 'application/grpc-web-text+proto');
-    const decoded = Buffer.from(answer.body.toString(), 'base64').toString('latin1');
-    assert.equal(decoded, Buffer.concat([grpcFrame(Buffer.from('hi')), grpcFrame(Buffer.from('grpc-status:0\r\nx-trailer:seen\r\n'), 0x80)]).toString('latin1'));
+    const decoded = latin1(Buffer.from(latin1(answer.body), 'base64'));
+    assert.equal(decoded, latin1(Buffer.concat([grpcFrame(Buffer.from('hi')), grpcFrame(Buffer.from('grpc-status:0\r\nx-trailer:seen\r\n'), 0x80)])));
     assert.deepEqual(answer.trailers, {});
   });
   scenario('a gRPC-Web call that cannot be served, and one that is no base64', { filters: WEB }, async ({ server, client }) => {
@@ -229,5 +232,56 @@ for (const [engine, create] of engines()) {
     assert.deepEqual([failed.status, failed.headers['content-type'], failed.isTrailersOnly], ['16', 'application/grpc-web+proto', true]);
     const broken = await client.call(undefined, { 'content-type': 'application/grpc-web-text' }, Buffer.from('!!'));
     assert.deepEqual([broken.status, broken.headers['grpc-message']], ['13', 'Bad gRPC-web request, invalid base64 data.']);
+  });
+
+  /** A call of an HTTP/1 client that knows no trailers: head and body of the answer. */
+  const bridged = async ({ proxy }: Setup, type: string, body: Uint8Array, path = '/pkg.Greeter/Hello', chunked = false) => {
+    const client = await connect(proxy.port('web'));
+    const framing = chunked ? 'transfer-encoding: chunked' : `content-length: ${body.length}`;
+    client.send(`POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\n${framing}\r\n\r\n`);
+    client.send(chunked ? `${body.length.toString(16)}\r\n${latin1(body)}\r\n0\r\n\r\n` : latin1(body));
+    const head = await client.receivesHead();
+    const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+    const answer = latin1(await client.receivesBytes(length));
+    client.close();
+    return { head: head.toLowerCase(), answer };
+  };
+  const BRIDGE = FILTER(
+    'envoy.filters.http.grpc_http1_bridge',
+    'grpc_http1_bridge.v3.Config',
+    ', upgrade_protobuf_to_grpc: true, ignore_query_parameters: true',
+  );
+  scenario('the HTTP/1 bridge puts the status of a call into the head', { filters: `${BRIDGE}\n${STATS}`, log: LOG }, async (s) => {
+    const good = await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')), '/pkg.Greeter/Hello?a=b');
+    assert.match(good.head, /^http\/1.1 200 ok\r\n/);
+    assert.match(good.head, /\r\ngrpc-status: 0\r\n/);
+    assert.equal(good.answer, MESSAGE);
+    assert.equal(s.server.calls[0].headers[':path'], '/pkg.Greeter/Hello');
+    assert.equal(s.server.calls[0].headers.te, 'trailers');
+    s.server.onCall = (call) => call.answer(['half'], 13, 'broken');
+    const bad = await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')));
+    assert.match(bad.head, /^http\/1.1 503 /);
+    assert.match(bad.head, /\r\ngrpc-status: 13\r\ngrpc-message: broken\r\n/);
+    s.server.onCall = (call) => call.fail(5);
+    assert.match((await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')))).head, /^http\/1.1 200 [\s\S]*grpc-status: 5\r\n/);
+    await eventually(() => s.proxy.stat('cluster.up.grpc.pkg.Greeter.Hello.total') === 3, 'not counted');
+    assert.equal(s.proxy.stat('cluster.up.grpc.pkg.Greeter.Hello.response_message_count'), 2);
+  });
+  scenario('the HTTP/1 bridge makes calls of Protocol Buffers messages', { filters: BRIDGE }, async (s) => {
+    s.server.onCall = (call) => {
+      void call.body().then((body) => call.answer([body.toString('latin1')]));
+    };
+    for (const chunked of [false, true]) {
+      const { head, answer } = await bridged(s, 'application/x-protobuf', Buffer.from('hi'), undefined, chunked);
+      assert.match(head, /^http\/1.1 200 [\s\S]*content-type: application\/x-protobuf\r\n/);
+      assert.equal(answer, latin1(grpcFrame(Buffer.from('hi'))));
+      assert.equal(s.server.calls.at(-1)?.headers['content-type'], 'application/grpc');
+    }
+  });
+  scenario('what the bridge keeps is bounded, and a call over HTTP/2 needs no bridge', { filters: BRIDGE }, async (s) => {
+    s.server.onCall = (call) => call.answer(['x'.repeat(2 << 20)]);
+    const large = await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')));
+    assert.match(large.head, /^http\/1.1 200 [\s\S]*grpc-status: 2\r\n/);
+    assert.equal((await s.client.call()).body.length, 5 + (2 << 20));
   });
 }

@@ -39,7 +39,10 @@ export class ServerCall {
   }
   /** Nothing but a head. */
   fail(status: number, message = ''): void {
-    this.stream.respond({ ...TRAILERS_ONLY, 'grpc-status': `${status}`, ...(message === '' ? {} : { 'grpc-message': message }) }, { endStream: true });
+    this.stream.respond(
+      { ...TRAILERS_ONLY, 'grpc-status': `${status}`, ...(message === '' ? {} : { 'grpc-message': message }) },
+      { endStream: true },
+    );
   }
 }
 

@@ -97,7 +97,11 @@ export class GrpcProbe implements Probe, ConnectionHandler {
     this.#call = call;
     call.handle = engine.openStream(this.#connection, call);
     edits.reset().method('POST').target('/grpc.health.v1.Health/Check');
-    edits.append('host', this.#options.authority).append('content-type', 'application/grpc').append('te', 'trailers').append('user-agent', 'Envoy/HC');
+    edits
+      .append('host', this.#options.authority)
+      .append('content-type', 'application/grpc')
+      .append('te', 'trailers')
+      .append('user-agent', 'Envoy/HC');
     for (const [name, value] of this.#options.metadata) edits.append(name, value);
     if (call.handle !== 0 && engine.request(call.handle, edits, this.#request)) return;
     // Its ids are used up, or it goes: the next check has a new one. Told later, as every result is.

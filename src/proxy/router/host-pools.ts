@@ -259,7 +259,11 @@ export function probeConnectOptions(context: PoolContext, cluster: Cluster, host
   const { profiles, streamFraming } = context;
   // Not counted with the traffic, and never idle for long: the checks themselves say when it is of no use any more.
   const { wire: _wire, ...profile } = upstreamProfile(cluster, streamFraming);
-  const options = connectOptions(config, host, profiles.get({ ...profile, idleTimeoutMs: 0, streamOptions: streamFraming.options(config.http.streams) }));
+  const options = connectOptions(
+    config,
+    host,
+    profiles.get({ ...profile, idleTimeoutMs: 0, streamOptions: streamFraming.options(config.http.streams) }),
+  );
   const { address } = options;
   return altPort === 0 || 'path' in address ? options : { ...options, address: { ...address, port: altPort } };
 }
