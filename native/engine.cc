@@ -1,4 +1,4 @@
-#include "engine.h"
+#include "engine_connection.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -8,19 +8,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace sluice {
 
-using http1::BodyFraming;
-using http1::BodyReader;
-using http1::HeadParser;
-using http1::OutHead;
-
 namespace {
 
-constexpr uint32_t kIndexBits = 20;
-constexpr uint32_t kIndexMask = (1U << kIndexBits) - 1;
+/// Slots are used anew only where so many are free.
+constexpr size_t kSpareSlots = 32;
 constexpr uint32_t kGenerationMask = (1U << 11) - 1;
 constexpr uint64_t kListenerTag = uint64_t{1} << 40;
 constexpr uint64_t kWakerTag = uint64_t{1} << 41;
@@ -28,8 +24,6 @@ constexpr uint64_t kWakerTag = uint64_t{1} << 41;
 constexpr size_t kScratchBytes = 128 * 1024;
 /// Below this a body piece is copied and leaves with the rest of the batch; above, it is written at once without a copy.
 constexpr size_t kDirectBytes = 8 * 1024;
-/// How long the last output of a closing connection may make no progress.
-constexpr double kFlushMs = 30'000;
 /// How long nothing is accepted after an accept failed for want of descriptors or memory.
 constexpr double kAcceptRetryMs = 100;
 /// EPOLLPRI: a read stops at urgent data, so that it may be short although more has come.
@@ -42,30 +36,9 @@ constexpr int kReadyEvents = 256;
 /// The last part of the arena belongs to `head()`.
 constexpr size_t kExtraShare = 4;
 
-constexpr uint8_t kTimerNone = 0;
-constexpr uint8_t kTimerConnect = 1;
-constexpr uint8_t kTimerIdle = 2;
-constexpr uint8_t kTimerHead = 3;
-constexpr uint8_t kTimerLinger = 4;
-constexpr uint8_t kTimerDiscard = 5;  ///< an answered request whose body is still thrown away
-
-/// What a connection's input is at.
-enum class Rx : uint8_t {
-  kIdle,     // upstream: nothing asked; any byte is unexpected
-  kHead,     // a head is awaited
-  kPending,  // a head waits for a decision
-  kBody,     // its body is moved (or held, or thrown away)
-  kDone,     // the message is over, the exchange is not
-  kRaw,      // opaque bytes
-  kInspect,  // bytes are shown and kept
-  kFaulted,  // broken: nothing is read any more
-  kLinger,   // answered and shut: the rest is thrown away
-  kEof,      // raw: the peer's FIN was passed on
-  kBytes,    // bytes are handed out as they come
-  kFrames,   // frames are
-};
-/// What a connection's output is at.
-enum class Tx : uint8_t { kIdle, kBody, kDone };
+/// Spare memory of outputs is kept for so many connections.
+constexpr size_t kSpareOutputs = 16;
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 double monotonic_ms() noexcept {
   timespec now{};
@@ -73,17 +46,6 @@ double monotonic_ms() noexcept {
   return static_cast<double>(now.tv_sec) * 1000.0 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-int32_t at(std::span<const int32_t> table, int word) noexcept { return table[static_cast<size_t>(word)]; }
-
-int64_t content_length(std::span<const int32_t> table) noexcept {
-  const int32_t high = at(table, layout::kHeadLengthHigh);
-  if (high < 0) return -1;
-  return (static_cast<int64_t>(high) << 32) | static_cast<uint32_t>(at(table, layout::kHeadLengthLow));
-}
-
-}  // namespace
-
-namespace {
 /// What the input of a connection that was just accepted is at.
 Rx first_rx(FramingKind framing) noexcept {
   switch (framing) {
@@ -97,87 +59,14 @@ Rx first_rx(FramingKind framing) noexcept {
       return Rx::kBytes;
     case FramingKind::kFrames:
       return Rx::kFrames;
+    case FramingKind::kHttp2:
+      return Rx::kStreams;
   }
   return Rx::kRaw;
 }
 
 bool has_frames(const Profile& profile) noexcept { return profile.framing == FramingKind::kBytes || profile.framing == FramingKind::kFrames; }
 }  // namespace
-
-/// What is kept of a request so that it can be sent again.
-struct Retained {
-  std::vector<uint8_t> head;
-  std::vector<uint8_t> body;
-};
-
-struct Engine::Connection : TimerNode {
-  Connection(BlockPool& pool, Fd socket, const Profile& how) noexcept : fd(std::move(socket)), profile(&how), in(pool), out(pool) {}
-
-  Handle handle = kNoHandle;
-  Fd fd;
-  const Profile* profile;
-  Buffer in;
-  Buffer out;
-  Rx rx = Rx::kIdle;
-  Tx tx = Tx::kIdle;
-  uint8_t timer_kind = kTimerNone;
-  bool connecting = false;
-  bool readable = false;
-  bool writable = true;
-  bool hup = false;           ///< FIN was announced: a short read does not mean that nothing more comes
-  bool urgent = false;        ///< urgent data has come: neither does it then
-  bool eof = false;
-  bool read_blocked = false;  ///< the other side's output is above its watermark
-  bool paused = false;
-  bool held = false;
-  bool discard = false;
-  bool queued = false;
-  bool dirty = false;
-  bool keep_alive = false;
-  bool close_after = false;
-  bool closing = false;
-  bool shut_after_flush = false;
-  bool shut = false;
-  bool client_http11 = true;
-  bool expects_continue = false;
-  bool original_dst = false;
-  bool peeked_eof = false;
-  bool ended = false;
-  bool tell_drained = false;  ///< kDrained is owed
-  bool partial = false;       ///< a frame that is not whole was shown, and waits for what becomes of it
-  bool wants_whole = false;   ///< the next frame is not shown before it is whole
-  bool told = false;  ///< kClosed was delivered: the slot may be used again
-  BodyFraming out_framing = BodyFraming::kNone;
-  Handle rx_to = kNoHandle;
-  Handle tx_from = kNoHandle;
-  http1::RequestContext request;
-  BodyReader body;
-  std::unique_ptr<HeadParser> parser;
-  std::unique_ptr<Retained> retained;
-  uint64_t received = 0;
-  uint64_t sent = 0;
-  uint64_t message_bytes = 0;
-  uint64_t linger_left = 0;
-  uint64_t frame_left = 0;  ///< bytes of a frame that is cut through to `rx_to`, or thrown away
-  int write_error = 0;  ///< nothing more can be written, but what the peer had sent may still be there to read
-  size_t peeked = 0;  ///< bytes of an inspected connection that were shown
-  double idle_ms = 0;
-
-  [[nodiscard]] bool is_downstream() const noexcept { return profile->side == Side::kDownstream; }
-  /// An upstream that was asked, and whose response has not been taken whole: what it has sent counts, even before a reset.
-  [[nodiscard]] bool is_answering() const noexcept { return !is_downstream() && (rx == Rx::kHead || rx == Rx::kPending || rx == Rx::kBody); }
-  /// Where the head's table points into.
-  [[nodiscard]] const uint8_t* head_base() const noexcept { return rx == Rx::kPending ? in.data() : retained->head.data(); }
-};
-
-struct Engine::Listener {
-  Fd fd;
-  Handle handle = kNoHandle;
-  const Profile* profile = nullptr;
-  bool original_dst = false;
-  bool held = false;  ///< not watched until `accept_retry_`
-  int max_accepts = 64;
-};
 
 namespace {
 void add_to(double* counter, uint64_t bytes) noexcept {
@@ -206,6 +95,7 @@ Engine::Engine(std::span<uint8_t> arena, Sink& sink)
   events_.reserve(kMaxEvents);
   delivering_.reserve(kMaxEvents);
   arena_extra_ = arena_.size() - arena_.size() / kExtraShare;
+  accept_retry_.tag = kNodeAccepts;
   refresh_clock();
 }
 
@@ -216,36 +106,57 @@ void Engine::refresh_clock() noexcept { now_ms_ = monotonic_ms(); }
 double Engine::next_timer_ms() const noexcept { return wheel_.next_ms(now_ms_); }
 
 int Engine::add_profile(const Profile& profile) {
-  const size_t head = profile.limits.max_head_bytes + 16 + (layout::kHeadFields + size_t{layout::kFieldWords} * profile.limits.max_headers) * sizeof(int32_t);
+  // Of HTTP/2 each field is laid out in less than the 32 bytes beside its own that the limit counts for it.
+  const bool has_streams = profile.framing == FramingKind::kHttp2;
+  const auto head_bytes = has_streams ? static_cast<size_t>(std::max(0, profile.streams[http2::rules::kOptionMaxHeadBytes])) : profile.limits.max_head_bytes;
+  const auto headers = has_streams ? static_cast<size_t>(std::max(0, profile.streams[http2::rules::kOptionMaxHeaders])) : profile.limits.max_headers;
+  const size_t head = head_bytes + 16 + (layout::kHeadFields + size_t{layout::kFieldWords} * headers) * sizeof(int32_t);
   if (head > arena_.size() / kExtraShare) return -1;
   if (profile.frames != nullptr && profile.frames->max_frame_bytes() + profile.frames->table_words() * sizeof(int32_t) + 8 > arena_.size() - arena_.size() / kExtraShare) return -1;
+  if (profile.preface >= 0 && (static_cast<size_t>(profile.preface) >= profiles_.size() || profiles_[static_cast<size_t>(profile.preface)].framing != FramingKind::kHttp2)) return -1;
   max_head_ = std::max(max_head_, head);
   profiles_.push_back(profile);
   return static_cast<int>(profiles_.size() - 1);
 }
 
-Engine::Connection* Engine::find(Handle handle) const noexcept {
-  const auto index = static_cast<uint32_t>(handle) & kIndexMask;
+Engine::Endpoint* Engine::find(Handle handle) const noexcept {
+  const auto index = index_of(handle);
   if (index >= slots_.size()) return nullptr;
-  Connection* connection = slots_[index].get();
-  return connection != nullptr && connection->handle == handle && !connection->ended ? connection : nullptr;
+  Endpoint* endpoint = slots_[index].endpoint.get();
+  return endpoint != nullptr && endpoint->handle == handle && !endpoint->ended ? endpoint : nullptr;
+}
+Engine::Connection* Engine::find_connection(Handle handle) const noexcept {
+  Endpoint* endpoint = find(handle);
+  return endpoint != nullptr && !endpoint->is_stream ? static_cast<Connection*>(endpoint) : nullptr;
+}
+Engine::Stream* Engine::find_stream(Handle handle) const noexcept {
+  Endpoint* endpoint = find(handle);
+  return endpoint != nullptr && endpoint->is_stream ? static_cast<Stream*>(endpoint) : nullptr;
 }
 
-Engine::Connection& Engine::open_slot(Fd fd, const Profile& profile) {
+bool Engine::has_slot() const noexcept { return slots_.size() <= kIndexMask || !free_.empty(); }
+
+void Engine::take_slot(std::unique_ptr<Endpoint> endpoint) {
   uint32_t index = 0;
-  uint32_t generation = 1;
-  if (free_.empty()) {
+  // A few spare ones first: a handle comes again only after all of them were used so often as there are generations.
+  if (free_.size() < kSpareSlots && slots_.size() <= kIndexMask) {
     index = static_cast<uint32_t>(slots_.size());
     slots_.emplace_back();
   } else {
-    index = free_.back();
-    free_.pop_back();
-    generation = ((static_cast<uint32_t>(slots_[index]->handle) >> kIndexBits) + 1) & kGenerationMask;
-    if (generation == 0) generation = 1;
+    index = free_.front();
+    free_.pop_front();
   }
-  slots_[index] = std::make_unique<Connection>(pool_, std::move(fd), profile);
-  Connection& connection = *slots_[index];
-  connection.handle = static_cast<Handle>((generation << kIndexBits) | index);
+  Slot& slot = slots_[index];
+  slot.generation = (slot.generation + 1) & kGenerationMask;
+  if (slot.generation == 0) slot.generation = 1;
+  endpoint->handle = static_cast<Handle>((slot.generation << kIndexBits) | index);
+  slot.endpoint = std::move(endpoint);
+}
+
+Engine::Connection& Engine::open_slot(Fd fd, const Profile& profile) {
+  auto made = std::make_unique<Connection>(pool_, std::move(fd), profile);
+  Connection& connection = *made;
+  take_slot(std::move(made));
   connection.idle_ms = profile.idle_ms;
   ++open_;
   return connection;
@@ -272,6 +183,9 @@ size_t Engine::arena_room() const noexcept {
   return end > arena_events_ ? end - arena_events_ : 0;
 }
 
+/// For what one step of a connection may bring: a head or a piece of a body, and the events that go with it.
+bool Engine::has_event_room() const noexcept { return arena_fits(max_head_ + kScratchBytes) && events_.size() + 8 <= kMaxEvents; }
+
 bool Engine::arena_fits(size_t bytes) const noexcept { return arena_events_ + bytes <= arena_.size() - arena_.size() / kExtraShare; }
 
 void Engine::deliver() {
@@ -284,7 +198,12 @@ void Engine::deliver() {
     delivering_.clear();
     arena_events_ = 0;
     for (const uint32_t index : ended) {
-      slots_[index]->told = true;
+      Endpoint& endpoint = *slots_[index].endpoint;
+      if (endpoint.is_stream) {
+        const Stream& stream = static_cast<Stream&>(endpoint);
+        if (stream.releases && stream.parent != nullptr && !stream.parent->ended) stream.parent->streams->codec.release(stream.id);
+      }
+      slots_[index].endpoint.reset();
       free_.push_back(index);
     }
   }
@@ -302,31 +221,37 @@ int32_t Engine::fault_number(const char* name) {
 }
 
 /// Copies a head and its table into the arena, offsets turned into the arena's. Answers the table's first word, or -1 without room.
-int32_t Engine::place_head(const Connection& connection, bool in_batch) {
-  const auto table = connection.parser->table();
-  const size_t skipped = connection.parser->skipped();
-  const auto head_bytes = static_cast<size_t>(at(table, layout::kHeadHeadBytes));
-  const size_t needed = ((head_bytes + 3) & ~size_t{3}) + table.size_bytes();
+int32_t Engine::place_head(const MessageHead& head, bool in_batch) {
+  const auto table = head.table;
+  const size_t padded = (head.bytes + 3) & ~size_t{3};
+  const size_t needed = padded + table.size_bytes();
   const size_t extra_from = arena_.size() - arena_.size() / kExtraShare;
   size_t& cursor = in_batch ? arena_events_ : arena_extra_;
   if (!in_batch && cursor + needed > arena_.size()) cursor = extra_from;
   if (cursor + needed > (in_batch ? extra_from : arena_.size())) return -1;
   const size_t bytes_at = cursor;
   cursor += needed;
-  std::memcpy(arena_.data() + bytes_at, connection.head_base() + skipped, head_bytes);
-  const size_t table_at = bytes_at + ((head_bytes + 3) & ~size_t{3});
+  std::memcpy(arena_.data() + bytes_at, head.base + head.skipped, head.bytes);
+  const size_t table_at = bytes_at + padded;
   auto* words = reinterpret_cast<int32_t*>(arena_.data() + table_at);
   std::memcpy(words, table.data(), table.size_bytes());
-  const auto shift = static_cast<int32_t>(bytes_at) - static_cast<int32_t>(skipped);
-  words[layout::kHeadMethod] += shift;
-  words[layout::kHeadTarget] += shift;
-  words[layout::kHeadAuthority] += shift;
-  words[layout::kHeadPath] += shift;
+  const auto shift = static_cast<int32_t>(bytes_at) - static_cast<int32_t>(head.skipped);
+  for (const int word : {layout::kHeadMethod, layout::kHeadTarget, layout::kHeadAuthority, layout::kHeadPath, layout::kHeadScheme, layout::kHeadProtocol, layout::kHeadStart}) {
+    words[word] += shift;
+  }
   for (size_t word = layout::kHeadFields; word + 3 < table.size(); word += layout::kFieldWords) {
     words[word] += shift;
     words[word + 2] += shift;
   }
   return static_cast<int32_t>(table_at / sizeof(int32_t));
+}
+
+/// Copies bytes into the arena, which has room for them.
+int32_t Engine::place_bytes(std::span<const uint8_t> bytes) {
+  const size_t where = arena_events_;
+  if (!bytes.empty()) std::memcpy(arena_.data() + where, bytes.data(), bytes.size());
+  arena_events_ += (bytes.size() + 3) & ~size_t{3};
+  return static_cast<int32_t>(where);
 }
 
 // ---- readiness ----------------------------------------------------------------------------------------------------------------------------
@@ -339,7 +264,7 @@ void Engine::wake() {
     refresh_clock();
     for (int i = 0; i < count; i++) {
       const uint64_t tag = ready[static_cast<size_t>(i)].data.u64;
-      if (!arena_fits(max_head_ + kInspectBytes) || events_.size() + 8 > kMaxEvents) deliver();
+      if (!has_event_room()) deliver();
       if (tag == kWakerTag) {
         uint64_t wakes = 0;
         [[maybe_unused]] const auto got = ::read(waker_.get(), &wakes, sizeof wakes);
@@ -347,27 +272,25 @@ void Engine::wake() {
       } else if ((tag & kListenerTag) != 0) {
         const auto index = static_cast<size_t>(tag & kIndexMask);
         if (listeners_[index] != nullptr) accept_some(*listeners_[index]);
-      } else if (Connection* connection = find(static_cast<Handle>(tag)); connection != nullptr) {
+      } else if (Connection* connection = find_connection(static_cast<Handle>(tag)); connection != nullptr) {
         on_ready(*connection, ready[static_cast<size_t>(i)].events);
       }
     }
     std::swap(ready_, working_);
     for (const Handle handle : working_) {
-      if (!arena_fits(max_head_ + kInspectBytes) || events_.size() + 8 > kMaxEvents) deliver();
-      if (Connection* connection = find(handle); connection != nullptr) {
-        connection->queued = false;
-        run(*connection);
+      if (!has_event_room()) deliver();
+      if (Endpoint* endpoint = find(handle); endpoint != nullptr) {
+        endpoint->queued = false;
+        if (endpoint->is_stream) run_stream(static_cast<Stream&>(*endpoint));
+        else run(static_cast<Connection&>(*endpoint));
       }
     }
     working_.clear();
-    wheel_.advance(now_ms_, [this](TimerNode& node) {
-      if (&node == &accept_retry_) release_accepts();
-      else on_timer(static_cast<Connection&>(node));
-    });
+    wheel_.advance(now_ms_, [this](TimerNode& node) { on_timer(node); });
     deliver();
     std::swap(dirty_, working_);
     for (const Handle handle : working_) {
-      if (Connection* connection = find(handle); connection != nullptr) {
+      if (Connection* connection = find_connection(handle); connection != nullptr) {
         connection->dirty = false;
         flush(*connection);
       }
@@ -389,21 +312,21 @@ void Engine::accept_some(Listener& listener) {
       if (errno != EAGAIN && errno != EWOULDBLOCK) hold_accepts(listener);
       return;
     }
-    if (slots_.size() > kIndexMask && free_.empty()) return;
+    if (!has_slot()) return;
     Connection& connection = open_slot(std::move(fd), *listener.profile);
-    connection.rx = first_rx(listener.profile->framing);
     connection.original_dst = listener.original_dst;
     epoll_event event{};
     event.events = kConnectionEvents;
     event.data.u64 = static_cast<uint32_t>(connection.handle);
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd.get(), &event) != 0) {
-      connection.ended = true;
-      connection.fd.close();
       --open_;
-      free_.push_back(static_cast<uint32_t>(connection.handle) & kIndexMask);
+      const auto index = index_of(connection.handle);
+      slots_[index].endpoint.reset();
+      free_.push_back(index);
       return;
     }
     touch(connection);
+    start_reading(connection);
     emit(EventKind::kAccept, connection.handle, listener.handle);
   }
 }
@@ -453,6 +376,14 @@ void Engine::on_ready(Connection& connection, uint32_t bits) {
   run(connection);
 }
 
+/// What a connection of this profile is at in the beginning.
+void Engine::start_reading(Connection& connection) {
+  const Profile& profile = *connection.profile;
+  connection.rx = first_rx(profile.framing);
+  connection.sniffs = profile.preface >= 0 && profile.framing == FramingKind::kHttp1 && profile.side == Side::kDownstream;
+  if (connection.rx == Rx::kStreams) start_streams(connection);
+}
+
 void Engine::finish_connect(Connection& connection) {
   int error = 0;
   socklen_t length = sizeof error;
@@ -466,7 +397,7 @@ void Engine::finish_connect(Connection& connection) {
   disarm(connection);
   touch(connection);
   emit(EventKind::kConnected, connection.handle);
-  if (!connection.out.empty() || connection.closing || connection.shut_after_flush) mark_dirty(connection);
+  if (waiting(connection) > 0 || connection.closing || connection.shut_after_flush) mark_dirty(connection);
 }
 
 bool Engine::wants_input(const Connection& connection) const noexcept {
@@ -478,7 +409,7 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
     case Rx::kHead:
       return !connection.read_blocked;
     case Rx::kBody:
-      return !connection.held && !connection.read_blocked && (connection.rx_to != kNoHandle || connection.discard);
+      return !connection.held && !connection.read_blocked && !connection.queued && (connection.rx_to != kNoHandle || connection.discard);
     case Rx::kRaw:
       return !connection.read_blocked && connection.rx_to != kNoHandle;
     case Rx::kInspect:
@@ -488,7 +419,10 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
     case Rx::kFrames:
       // Queued: whole frames wait for room in the batch.
       return !connection.read_blocked && !connection.queued && !connection.partial;
+    case Rx::kStreams:
+      return !connection.read_blocked && !connection.queued;
     case Rx::kPending:
+    case Rx::kEnding:
     case Rx::kDone:
     case Rx::kFaulted:
     case Rx::kEof:
@@ -517,14 +451,15 @@ void Engine::run(Connection& connection) {
 
 /// One `recv`. False: nothing came.
 bool Engine::receive(Connection& connection) {
-  const bool streams = (connection.rx == Rx::kBody || connection.rx == Rx::kRaw || connection.rx == Rx::kLinger || connection.rx == Rx::kFrames) && connection.in.empty();
-  const auto room = streams ? std::span(scratch_) : connection.in.room(connection.in.empty() ? BlockPool::kBlockBytes : 4096);
+  const Rx rx = connection.rx;
+  const bool direct = (rx == Rx::kBody || rx == Rx::kRaw || rx == Rx::kLinger || rx == Rx::kFrames || rx == Rx::kStreams) && connection.in.empty();
+  const auto room = direct ? std::span(scratch_) : connection.in.room(connection.in.empty() ? BlockPool::kBlockBytes : 4096);
   ssize_t got = 0;
   do {
     got = recv(connection.fd.get(), room.data(), room.size(), 0);
   } while (got < 0 && errno == EINTR);
   if (got <= 0) {
-    if (!streams && connection.in.empty()) connection.in.clear();
+    if (!direct && connection.in.empty()) connection.in.clear();
     if (connection.write_error != 0) {
       fail_io(connection, connection.write_error);
       return false;
@@ -542,22 +477,22 @@ bool Engine::receive(Connection& connection) {
   const auto count = static_cast<size_t>(got);
   count_received(connection, count);
   if (count < room.size() && !connection.hup && !connection.urgent) connection.readable = false;
-  if (!streams) {
+  if (!direct) {
     connection.in.filled(count);
     consume(connection);
     return true;
   }
-  if (connection.rx == Rx::kLinger) {
+  if (rx == Rx::kLinger) {
     if (count >= connection.linger_left) finish(connection, CloseReason::kLinger, 0);
     else connection.linger_left -= count;
     return true;
   }
   const auto bytes = std::span<const uint8_t>(scratch_).first(count);
-  const bool in_frames = connection.rx == Rx::kFrames;
-  const size_t taken = in_frames ? take_frames(connection, bytes) : pump_bytes(connection, bytes);
+  const bool in_messages = rx == Rx::kBody || rx == Rx::kRaw;
+  const size_t taken = in_messages ? pump_bytes(connection, bytes) : rx == Rx::kFrames ? take_frames(connection, bytes) : take_streams(connection, bytes);
   if (!connection.ended && taken < count && connection.rx != Rx::kFaulted) {
     connection.in.append(bytes.subspan(taken));
-    if (!in_frames) consume(connection);
+    if (in_messages) consume(connection);
   }
   return true;
 }
@@ -567,11 +502,11 @@ void Engine::consume(Connection& connection) {
   if (connection.ended || connection.paused || (connection.closing && connection.rx != Rx::kLinger)) return;
   switch (connection.rx) {
     case Rx::kHead:
-      if (!connection.in.empty() && !connection.read_blocked) read_head(connection);
+      if (!connection.in.empty() && !connection.read_blocked && (!connection.sniffs || sniff(connection))) read_head(connection);
       return;
     case Rx::kBody:
     case Rx::kRaw:
-      while (!connection.in.empty() && !connection.read_blocked && !connection.held && (connection.rx == Rx::kBody || connection.rx == Rx::kRaw)) {
+      while (!connection.in.empty() && !connection.read_blocked && !connection.held && !connection.queued && (connection.rx == Rx::kBody || connection.rx == Rx::kRaw)) {
         if (connection.rx_to == kNoHandle && !connection.discard) return;
         const size_t taken = pump_bytes(connection, connection.in.bytes());
         if (connection.ended) return;
@@ -588,14 +523,17 @@ void Engine::consume(Connection& connection) {
       {
         connection.peeked = connection.in.size();
         connection.peeked_eof = connection.eof;
-        const size_t where = arena_events_;
-        std::memcpy(arena_.data() + where, connection.in.data(), connection.in.size());
-        arena_events_ += (connection.in.size() + 3) & ~size_t{3};
-        emit(EventKind::kPeek, connection.handle, static_cast<int32_t>(where), static_cast<int32_t>(connection.in.size()), connection.eof ? 1 : 0);
+        emit(EventKind::kPeek, connection.handle, place_bytes(connection.in.bytes()), static_cast<int32_t>(connection.in.size()), connection.eof ? 1 : 0);
       }
       return;
     case Rx::kFrames:
       if (!connection.in.empty() && !connection.read_blocked) connection.in.consume(take_frames(connection, connection.in.bytes()));
+      return;
+    case Rx::kStreams:
+      if (!connection.in.empty() && !connection.read_blocked) {
+        const size_t taken = take_streams(connection, connection.in.bytes());
+        if (!connection.ended) connection.in.consume(taken);
+      }
       return;
     case Rx::kBytes: {
       if (connection.in.empty()) return;
@@ -606,12 +544,10 @@ void Engine::consume(Connection& connection) {
         enqueue(connection);
         return;
       }
-      const size_t where = arena_events_;
-      std::memcpy(arena_.data() + where, connection.in.data(), count);
-      arena_events_ += (count + 3) & ~size_t{3};
+      const int32_t where = place_bytes(connection.in.bytes().first(count));
       connection.in.consume(count);
       touch(connection);
-      emit(EventKind::kBytes, connection.handle, static_cast<int32_t>(where), static_cast<int32_t>(count));
+      emit(EventKind::kBytes, connection.handle, where, static_cast<int32_t>(count));
       if (!connection.in.empty()) enqueue(connection);
       return;
     }
@@ -622,6 +558,7 @@ void Engine::consume(Connection& connection) {
       connection.in.clear();
       return;
     case Rx::kPending:
+    case Rx::kEnding:
     case Rx::kDone:
     case Rx::kFaulted:
     case Rx::kEof:
@@ -629,15 +566,43 @@ void Engine::consume(Connection& connection) {
   }
 }
 
+/// Do the first bytes say HTTP/2 (RFC 9113 §3.4)? False: so far they might, or they do, and the connection has been handed over.
+bool Engine::sniff(Connection& connection) {
+  const auto bytes = connection.in.bytes();
+  const size_t count = std::min(bytes.size(), kPreface.size());
+  if (std::memcmp(bytes.data(), kPreface.data(), count) != 0) {
+    connection.sniffs = false;
+    return true;
+  }
+  if (count < kPreface.size()) {
+    if (connection.eof) connection.sniffs = false;
+    else if (connection.timer_kind != kTimerHead && connection.profile->head_ms > 0) arm(connection, kTimerHead, connection.profile->head_ms);
+    return !connection.sniffs;
+  }
+  const int profile = connection.profile->preface;
+  connection.profile = &profiles_[static_cast<size_t>(profile)];
+  connection.idle_ms = connection.profile->idle_ms;
+  disarm(connection);
+  touch(connection);
+  start_reading(connection);
+  emit(EventKind::kProtocol, connection.handle, profile);
+  consume(connection);
+  return false;
+}
+
 /// Whether the peer's FIN is next: everything before it was taken, or it cuts a head short.
 bool Engine::eof_counts(const Connection& connection) noexcept {
-  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect || (connection.rx == Rx::kFrames && !connection.queued && !connection.partial && !connection.read_blocked);
+  return connection.in.empty() || connection.rx == Rx::kHead || connection.rx == Rx::kInspect || (connection.rx == Rx::kFrames && !connection.queued && !connection.partial && !connection.read_blocked) || (connection.rx == Rx::kStreams && !connection.queued && !connection.read_blocked);
 }
 
 /// The peer's FIN, once everything before it has been dealt with.
 void Engine::on_eof(Connection& connection) {
   switch (connection.rx) {
     case Rx::kHead:
+      if (connection.sniffs && !connection.in.empty()) {
+        consume(connection);
+        if (connection.rx != Rx::kHead || connection.ended) return;
+      }
       if (connection.parser != nullptr && connection.parser->started()) {
         finish(connection, CloseReason::kTruncated, 0);
       } else if (connection.out.empty() || !connection.is_downstream()) {
@@ -653,18 +618,18 @@ void Engine::on_eof(Connection& connection) {
     case Rx::kFrames:
       finish(connection, connection.in.empty() && connection.frame_left == 0 ? CloseReason::kRemote : CloseReason::kTruncated, 0);
       return;
+    case Rx::kStreams:
+      finish(connection, connection.in.empty() ? CloseReason::kRemote : CloseReason::kTruncated, 0);
+      return;
     case Rx::kBody:
       if (connection.held) return;
       if (connection.body.mid_message()) finish(connection, CloseReason::kTruncated, 0);
-      else body_done(connection, true, 0);
+      else body_read(connection, 0);
       return;
     case Rx::kRaw: {
       if (connection.rx_to == kNoHandle) return;
       connection.rx = Rx::kEof;
-      if (Connection* to = find(connection.rx_to); to != nullptr) {
-        to->shut_after_flush = true;
-        mark_dirty(*to);
-      }
+      if (Endpoint* to = find(connection.rx_to); to != nullptr) end_tunnel_to(*to);
       if (connection.shut) finish(connection, CloseReason::kRemote, 0);
       return;
     }
@@ -678,451 +643,32 @@ void Engine::on_eof(Connection& connection) {
       if (!connection.is_downstream()) finish(connection, CloseReason::kRemote, 0);
       return;
     case Rx::kPending:
+    case Rx::kEnding:
     case Rx::kFaulted:
     case Rx::kEof:
       return;
   }
 }
 
-void Engine::enqueue(Connection& connection) {
-  if (connection.queued || connection.ended) return;
-  connection.queued = true;
-  ready_.push_back(connection.handle);
+void Engine::enqueue(Endpoint& endpoint) {
+  if (endpoint.queued || endpoint.ended) return;
+  endpoint.queued = true;
+  ready_.push_back(endpoint.handle);
   schedule();
 }
 
-// ---- messages -----------------------------------------------------------------------------------------------------------------------------
-
-void Engine::read_head(Connection& connection) {
-  if (connection.parser == nullptr) {
-    if (parsers_.empty()) {
-      connection.parser = std::make_unique<HeadParser>();
-    } else {
-      connection.parser = std::move(parsers_.back());
-      parsers_.pop_back();
-    }
-    connection.parser->reset(!connection.is_downstream());
-  }
-  HeadParser& parser = *connection.parser;
-  switch (parser.parse(connection.in.bytes(), connection.profile->limits)) {
-    case http1::Parsed::kMore:
-      if (connection.is_downstream() && parser.started() && connection.timer_kind != kTimerHead) {
-        if (connection.profile->head_ms > 0) arm(connection, kTimerHead, connection.profile->head_ms);
-        else touch(connection);
-      }
-      return;
-    case http1::Parsed::kFault:
-      fault(connection, parser.fault(), false);
-      return;
-    case http1::Parsed::kHead:
-      break;
-  }
-  const auto table = parser.table();
-  const int32_t flags = at(table, layout::kHeadFlags);
-  connection.rx = Rx::kPending;
-  connection.keep_alive = (flags & layout::kFlagKeepAlive) != 0;
-  connection.message_bytes = 0;
-  if (connection.is_downstream()) {
-    connection.client_http11 = (flags & layout::kFlagHttp11) != 0;
-    connection.expects_continue = (flags & layout::kFlagExpectContinue) != 0;
-    connection.request = {(flags & layout::kFlagHeadMethod) != 0, (flags & layout::kFlagConnect) != 0, (flags & layout::kFlagUpgrade) != 0, connection.client_http11};
-  }
-  disarm(connection);
-  emit(EventKind::kHead, connection.handle, place_head(connection, true));
-}
-
-void Engine::fault(Connection& connection, const http1::Fault& fault, bool in_body) {
-  connection.rx = Rx::kFaulted;
-  connection.close_after = true;
-  disarm(connection);
-  emit(EventKind::kFault, connection.handle, fault_number(fault.code), static_cast<int32_t>(fault.offset), fault.status, in_body ? 1 : 0);
-}
-
-void Engine::drop_head(Connection& connection) {
-  if (connection.parser == nullptr) return;
-  if (parsers_.size() < BlockPool::kMaxFree) parsers_.push_back(std::move(connection.parser));
-  connection.parser.reset();
-}
-
-void Engine::drop_retained(Connection& connection) {
-  if (connection.retained == nullptr) return;
-  connection.retained.reset();
-  drop_head(connection);
-}
-
-int32_t Engine::head(Handle handle) {
-  Connection* connection = find(handle);
-  if (connection == nullptr || connection->parser == nullptr) return -1;
-  if (connection->rx != Rx::kPending && connection->retained == nullptr) return -1;
-  return place_head(*connection, false);
-}
-
-/// Moves body bytes of a message on; answers how many of `input` were taken.
-size_t Engine::pump_bytes(Connection& connection, std::span<const uint8_t> input) {
-  const Handle handle = connection.handle;
-  if (connection.rx == Rx::kRaw) {
-    touch(connection);
-    if (Connection* to = find(connection.rx_to); to != nullptr) {
-      touch(*to);
-      send_or_queue(*to, input);
-      if (!to->ended && to->out.size() > to->profile->high_water) connection.read_blocked = true;
-    }
-    return input.size();
-  }
-  size_t taken = 0;
-  while (true) {
-    const BodyReader::Piece piece = connection.body.next(input.subspan(taken));
-    taken += piece.consumed;
-    if (piece.kind == BodyReader::Piece::Kind::kFault) {
-      fault(connection, piece.fault, true);
-      return taken;
-    }
-    if (!piece.data.empty()) {
-      connection.message_bytes += piece.data.size();
-      if (connection.retained != nullptr) {
-        auto& kept = connection.retained->body;
-        if (kept.size() + piece.data.size() <= connection.profile->max_retain) kept.insert(kept.end(), piece.data.begin(), piece.data.end());
-        else drop_retained(connection);
-      }
-      if (Connection* to = find(connection.rx_to); to != nullptr) {
-        put_body(*to, piece.data, to->out_framing);
-        if (find(handle) == nullptr) return taken;
-        if (!to->ended && to->out.size() > to->profile->high_water) connection.read_blocked = true;
-      }
-    }
-    if (piece.kind == BodyReader::Piece::Kind::kEnd) {
-      body_done(connection, true, input.size() - taken);
-      return taken;
-    }
-    if (piece.kind == BodyReader::Piece::Kind::kMore || taken == input.size()) {
-      if (piece.kind == BodyReader::Piece::Kind::kMore) return taken;
-      // Data used the input up; whether the message ends here is known without another byte.
-      if (connection.rx == Rx::kBody && !connection.body.mid_message()) {
-        const BodyReader::Piece last = connection.body.next({});
-        if (last.kind == BodyReader::Piece::Kind::kEnd) body_done(connection, true, input.size() - taken);
-      }
-      return taken;
-    }
-  }
-}
-
-/// The last byte of a message has been moved (or thrown away); `unread` bytes that came behind it wait.
-void Engine::body_done(Connection& from, bool announce, size_t unread) {
-  from.rx = Rx::kDone;
-  from.read_blocked = false;
-  from.held = false;
-  const bool thrown_away = std::exchange(from.discard, false);
-  if (Connection* to = find(from.rx_to); to != nullptr) {
-    if (to->out_framing == BodyFraming::kChunked) {
-      head_out_.clear();
-      http1::write_last_chunk(from.body.trailers(), head_out_);
-      to->out.append(head_out_);
-      mark_dirty(*to);
-    }
-    to->tx = Tx::kDone;
-    to->tx_from = kNoHandle;
-    from.rx_to = kNoHandle;
-    if (!from.is_downstream()) exchange_done(*to);
-  }
-  moved_bytes_ = from.message_bytes;
-  int flags = kForwardDone;
-  if (from.is_downstream()) {
-    if (from.tx == Tx::kDone) exchange_done(from);
-  } else if (from.tx == Tx::kDone && from.keep_alive && !from.eof && !from.hup && from.write_error == 0 && !from.close_after && unread == 0) {
-    from.rx = Rx::kIdle;
-    from.tx = Tx::kIdle;
-    touch(from);
-    if (from.readable) enqueue(from);  // bytes that nobody asked for are seen before the next request goes out
-    flags |= kForwardReusable;
-  }
-  if (announce && !thrown_away) {
-    emit(EventKind::kEnd, from.handle, static_cast<int32_t>(from.message_bytes & 0xffffffff), static_cast<int32_t>(from.message_bytes >> 32), flags);
-  }
-}
-
-/// Downstream: on to the next request, or to the end, once both directions are through.
-void Engine::exchange_done(Connection& connection) {
-  if (connection.tx != Tx::kDone || connection.ended || connection.closing) return;
-  if (connection.rx == Rx::kBody && connection.discard && !connection.close_after) return;
-  drop_retained(connection);
-  if (connection.rx != Rx::kDone || connection.close_after || connection.eof) {
-    start_closing(connection);
-    return;
-  }
-  connection.rx = Rx::kHead;
-  connection.tx = Tx::kIdle;
-  connection.message_bytes = 0;
-  disarm(connection);
-  touch(connection);
-  if (connection.out.size() > connection.profile->high_water) {
-    // A client that asks on and on and takes no answer: its next request is not read before its own output has shrunk.
-    connection.read_blocked = true;
-    connection.tx_from = connection.handle;
-  } else if (!connection.in.empty() || connection.readable) {
-    enqueue(connection);
-  }
-}
-
-int Engine::forward(Handle from_handle, Handle to_handle, const EditsRef& edits) {
-  Connection* from = find(from_handle);
-  Connection* to = find(to_handle);
-  if (from == nullptr || to == nullptr || from->parser == nullptr || from->closing || to->closing || from->profile->framing != FramingKind::kHttp1 ||
-      to->profile->framing != FramingKind::kHttp1 || from->profile->side == to->profile->side) {
-    return kForwardStale;
-  }
-  return from->is_downstream() ? forward_request(*from, *to, edits) : forward_response(*from, *to, edits);
-}
-
-int Engine::forward_request(Connection& from, Connection& to, const EditsRef& edits) {
-  const bool again = from.rx != Rx::kPending;
-  if (again && (from.retained == nullptr || (from.rx != Rx::kBody && from.rx != Rx::kDone))) return kForwardStale;
-  if (from.tx != Tx::kIdle || to.rx != Rx::kIdle || to.tx != Tx::kIdle || to.eof) return kForwardStale;
-  const auto table = from.parser->table();
-  const int32_t flags = at(edits.ints, layout::kEditFlags);
-  if (!again) {
-    const BodyFraming framing = from.body.start(table, nullptr);
-    from.out_framing = framing == BodyFraming::kNone && content_length(table) == 0 ? BodyFraming::kLength : framing;
-  }
-  // `out_framing` of the downstream side holds the request's own framing until the response begins.
-  const BodyFraming framing = from.out_framing;
-  OutHead how;
-  how.framing = framing;
-  how.content_length = content_length(table);
-  how.close = (flags & layout::kEditFlagClose) != 0;
-  how.upgrade = (flags & layout::kEditFlagUpgrade) != 0;
-  head_out_.clear();
-  http1::write_head(table, from.head_base(), edits.ints, edits.bytes.data(), how, head_out_);
-  to.out.append(head_out_);
-  mark_dirty(to);
-  disarm(to);
-  to.request = from.request;
-  to.request.is_upgrade = how.upgrade;
-  to.rx = Rx::kHead;
-  to.tx = Tx::kBody;
-  to.out_framing = framing;
-  to.close_after = how.close;
-  to.tx_from = from.handle;
-  if (Connection* before = find(from.rx_to); before != nullptr) before->tx_from = kNoHandle;
-  from.rx_to = to.handle;
-  from.read_blocked = false;
-  if (again) {
-    put_body(to, from.retained->body, framing);
-    if (to.ended) return kForwardStale;
-    if (from.rx == Rx::kDone) {
-      moved_bytes_ = from.message_bytes;
-      if (framing == BodyFraming::kChunked) {
-        head_out_.clear();
-        http1::write_last_chunk(from.body.trailers(), head_out_);
-        to.out.append(head_out_);
-      }
-      to.tx = Tx::kDone;
-      to.tx_from = kNoHandle;
-      from.rx_to = kNoHandle;
-      return kForwardDone;
-    }
-    enqueue(from);
-    return kForwardOpen;
-  }
-  const size_t head_bytes = from.parser->skipped() + static_cast<size_t>(at(table, layout::kHeadHeadBytes));
-  if ((flags & layout::kEditFlagRetain) != 0) {
-    from.retained = std::make_unique<Retained>();
-    from.retained->head.assign(from.in.data(), from.in.data() + head_bytes);
-  }
-  from.rx = Rx::kBody;
-  from.in.consume(head_bytes);
-  if (from.retained == nullptr) drop_head(from);
-  from.held = (flags & layout::kEditFlagHoldBody) != 0;
-  start_body(from, to);
-  return from.rx == Rx::kDone ? kForwardDone : kForwardOpen;
-}
-
-int Engine::forward_response(Connection& from, Connection& to, const EditsRef& edits) {
-  if (from.rx != Rx::kPending || to.tx != Tx::kIdle || (to.rx != Rx::kBody && to.rx != Rx::kDone)) return kForwardStale;
-  const auto table = from.parser->table();
-  const int32_t flags = at(edits.ints, layout::kEditFlags);
-  const int32_t changed = at(edits.ints, layout::kEditStatus);
-  const int32_t received = at(table, layout::kHeadStatus);
-  const int32_t status = changed != 0 ? changed : received;
-  const size_t head_bytes = from.parser->skipped() + static_cast<size_t>(at(table, layout::kHeadHeadBytes));
-  OutHead how;
-  if (received == 101 && (flags & layout::kEditFlagTunnel) == 0) return kForwardStale;
-  if (received < 200 && received != 101) {
-    if (to.client_http11) {
-      head_out_.clear();
-      http1::write_head(table, from.head_base(), edits.ints, edits.bytes.data(), how, head_out_);
-      to.out.append(head_out_);
-      mark_dirty(to);
-      if (to.out.size() > to.profile->high_water) {
-        from.read_blocked = true;
-        to.tx_from = from.handle;
-      }
-    }
-    from.in.consume(head_bytes);
-    drop_head(from);
-    from.rx = Rx::kHead;
-    if (!from.in.empty() || from.readable) enqueue(from);
-    if (status == 100 && to.held) release_body(to.handle);
-    return kForwardDone;
-  }
-  drop_retained(to);
-  if ((flags & layout::kEditFlagTunnel) != 0) {
-    how.upgrade = received == 101;
-    head_out_.clear();
-    http1::write_head(table, from.head_base(), edits.ints, edits.bytes.data(), how, head_out_);
-    to.out.append(head_out_);
-    mark_dirty(to);
-    from.in.consume(head_bytes);
-    drop_head(from);
-    begin_tunnel(from, to);
-    return kForwardDone;
-  }
-  const BodyFraming framing = from.body.start(table, &from.request);
-  if (framing == BodyFraming::kUntilClose) from.keep_alive = false;
-  how.framing = framing == BodyFraming::kUntilClose ? BodyFraming::kChunked : framing;
-  if (how.framing == BodyFraming::kChunked && !to.client_http11) how.framing = BodyFraming::kUntilClose;
-  how.content_length = content_length(table);
-  if (to.rx != Rx::kDone || !to.keep_alive || (flags & layout::kEditFlagClose) != 0 || how.framing == BodyFraming::kUntilClose || to.eof) to.close_after = true;
-  how.close = to.close_after;
-  how.keep_alive = !how.close && !to.client_http11;
-  head_out_.clear();
-  http1::write_head(table, from.head_base(), edits.ints, edits.bytes.data(), how, head_out_);
-  to.out.append(head_out_);
-  mark_dirty(to);
-  to.tx = Tx::kBody;
-  to.out_framing = how.framing;
-  to.tx_from = from.handle;
-  from.rx_to = to.handle;
-  from.rx = Rx::kBody;
-  from.in.consume(head_bytes);
-  drop_head(from);
-  start_body(from, to);
-  if (from.ended) return kForwardOpen;
-  if (from.rx == Rx::kIdle) return kForwardDone | kForwardReusable;
-  return from.rx == Rx::kDone ? kForwardDone : kForwardOpen;
-}
-
-/// Moves what has already arrived of a body whose head was just sent. An end found here is told by `forward`'s answer, not by an event.
-void Engine::start_body(Connection& from, Connection& to) {
-  const BodyFraming framing = to.out_framing;
-  if (framing == BodyFraming::kNone || (framing == BodyFraming::kLength && from.body.remaining() == 0)) {
-    body_done(from, false, from.in.size());
-    return;
-  }
-  if (from.held) return;
-  const size_t before = events_.size();
-  consume(from);
-  if (!from.ended && from.rx == Rx::kBody && from.eof && from.in.empty()) on_eof(from);
-  if (from.rx != Rx::kBody && !events_.empty() && events_.size() > before && events_.back().kind == EventKind::kEnd && events_.back().handle == from.handle) events_.pop_back();
-  if (!from.ended && from.rx == Rx::kBody && from.readable) enqueue(from);
-}
-
-void Engine::release_body(Handle handle) {
-  Connection* connection = find(handle);
-  if (connection == nullptr || !connection->held) return;
-  connection->held = false;
-  enqueue(*connection);
-}
-
-bool Engine::can_replay(Handle handle) const {
-  const Connection* connection = find(handle);
-  return connection != nullptr && connection->tx == Tx::kIdle && (connection->retained != nullptr || connection->rx == Rx::kPending);
-}
-
-bool Engine::reply(Handle handle, const EditsRef& edits, std::span<const uint8_t> body) {
-  Connection* found = find(handle);
-  if (found == nullptr || !found->is_downstream() || found->profile->framing != FramingKind::kHttp1 || found->tx != Tx::kIdle || found->closing) return false;
-  Connection& connection = *found;
-  const int32_t status = at(edits.ints, layout::kEditStatus);
-  OutHead how;
-  if (status < 200) {
-    if (connection.client_http11) {
-      head_out_.clear();
-      http1::write_head({}, nullptr, edits.ints, edits.bytes.data(), how, head_out_);
-      connection.out.append(head_out_);
-      mark_dirty(connection);
-    }
-    connection.expects_continue = false;
-    return true;
-  }
-  if (connection.rx != Rx::kPending && connection.rx != Rx::kBody && connection.rx != Rx::kDone && connection.rx != Rx::kFaulted) {
-    // A time-out while a head was on its way: answered, then closed.
-    if (connection.rx != Rx::kHead) return false;
-    connection.close_after = true;
-    connection.rx = Rx::kFaulted;
-  }
-  disarm(connection);
-  if (Connection* to = find(connection.rx_to); to != nullptr) to->tx_from = kNoHandle;
-  connection.rx_to = kNoHandle;
-  if (connection.rx == Rx::kPending) {
-    const auto table = connection.parser->table();
-    const BodyFraming framing = connection.body.start(table, nullptr);
-    const size_t head_bytes = connection.parser->skipped() + static_cast<size_t>(at(table, layout::kHeadHeadBytes));
-    connection.in.consume(head_bytes);
-    drop_head(connection);
-    connection.rx = framing == BodyFraming::kNone || (framing == BodyFraming::kLength && connection.body.remaining() == 0) ? Rx::kDone : Rx::kBody;
-  }
-  drop_retained(connection);
-  if (connection.rx == Rx::kBody) discard_body(connection);
-  if ((at(edits.ints, layout::kEditFlags) & layout::kEditFlagClose) != 0 || !connection.keep_alive || connection.eof) connection.close_after = true;
-  const bool bodiless = status == 204 || status == 304;
-  how.framing = bodiless ? BodyFraming::kNone : BodyFraming::kLength;
-  how.content_length = bodiless ? -1 : static_cast<int64_t>(body.size());
-  how.close = connection.close_after;
-  how.keep_alive = !how.close && !connection.client_http11;
-  head_out_.clear();
-  http1::write_head({}, nullptr, edits.ints, edits.bytes.data(), how, head_out_);
-  connection.out.append(head_out_);
-  if (!bodiless && !connection.request.is_head) connection.out.append(body);
-  mark_dirty(connection);
-  connection.tx = Tx::kDone;
-  connection.out_framing = BodyFraming::kNone;
-  exchange_done(connection);
-  return true;
-}
-
-/// The rest of a request that was answered here: thrown away where that is cheap, else the connection closes after the answer.
-void Engine::discard_body(Connection& connection) {
-  connection.held = false;
-  connection.read_blocked = false;
-  connection.discard = true;
-  const Handle handle = connection.handle;
-  consume(connection);
-  if (find(handle) == nullptr || connection.rx != Rx::kBody) return;
-  const uint64_t left = connection.body.remaining();
-  if (left == 0 || left > connection.profile->linger_bytes || connection.expects_continue) {
-    connection.close_after = true;
-  } else {
-    if (connection.profile->linger_ms > 0) arm(connection, kTimerDiscard, connection.profile->linger_ms);
-    enqueue(connection);
-  }
-}
-
-void Engine::begin_tunnel(Connection& a, Connection& b) {
-  for (auto [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
-    one->rx = Rx::kRaw;
-    one->tx = Tx::kBody;
-    one->rx_to = other->handle;
-    one->tx_from = other->handle;
-    one->read_blocked = false;
-    one->held = false;
-    drop_head(*one);
-    touch(*one);
-    enqueue(*one);
-  }
-}
-
-void Engine::relay(Handle a, Handle b) {
-  Connection* one = find(a);
-  Connection* other = find(b);
-  if (one == nullptr || other == nullptr || one == other || one->closing || other->closing) return;
-  if (one->rx == Rx::kIdle) one->rx = Rx::kRaw;
-  if (other->rx == Rx::kIdle) other->rx = Rx::kRaw;
-  begin_tunnel(*one, *other);
-}
+// ---- frames -------------------------------------------------------------------------------------------------------------------------------
 
 bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
-  Connection* connection = find(handle);
-  if (connection == nullptr || connection->closing) return false;
+  Endpoint* endpoint = find(handle);
+  if (endpoint == nullptr || endpoint->closing) return false;
+  if (endpoint->is_stream) {
+    if (endpoint->tx != Tx::kBody || static_cast<Stream*>(endpoint)->local_ended) return false;
+    put_body(*endpoint, bytes, false);
+    return !is_full(*endpoint);
+  }
+  auto* const connection = static_cast<Connection*>(endpoint);
+  if (connection->streams != nullptr) return false;
   const bool frames = has_frames(*connection->profile);
   if (frames && connection->tx_from != kNoHandle) return false;  // in the middle of a frame
   if (frames && !has_room(*connection)) {
@@ -1157,7 +703,7 @@ size_t Engine::pump_frame(Connection& connection, std::span<const uint8_t> input
   const size_t count = static_cast<size_t>(std::min<uint64_t>(connection.frame_left, input.size()));
   connection.frame_left -= count;
   const Handle target = connection.rx_to;
-  if (Connection* to = find(target); to != nullptr) {
+  if (Connection* to = find_connection(target); to != nullptr) {
     if (connection.frame_left == 0) {
       to->tx_from = kNoHandle;
       connection.rx_to = kNoHandle;
@@ -1222,9 +768,9 @@ size_t Engine::take_frames(Connection& connection, std::span<const uint8_t> inpu
 
 int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_low, uint32_t id_high) {
   // The sender may have ended since: its frames were whole.
-  const auto index = static_cast<uint32_t>(from) & kIndexMask;
-  const Connection* source = index < slots_.size() ? slots_[index].get() : nullptr;
-  Connection* target = find(to);
+  const auto index = index_of(from);
+  const Endpoint* source = index < slots_.size() ? slots_[index].endpoint.get() : nullptr;
+  Connection* target = find_connection(to);
   if (source == nullptr || source->handle != from || source->profile->frames == nullptr || target == nullptr || target->closing) return kSendStale;
   const FrameFraming& framing = *source->profile->frames;
   const auto table_at = static_cast<size_t>(table_word) * sizeof(int32_t);
@@ -1236,7 +782,7 @@ int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_l
   const int32_t left = table[frame::kFrameBytes] - bytes;
   if (target->tx_from != kNoHandle) return kSendStale;
   // One that is cut through ties the two connections together.
-  Connection* const sender = left > 0 ? find(from) : nullptr;
+  Connection* const sender = left > 0 ? find_connection(from) : nullptr;
   if (left > 0 && (sender == nullptr || !sender->partial || sender->in.size() < static_cast<size_t>(std::max(0, bytes)))) return kSendStale;
   if (start < 0 || bytes <= 0 || static_cast<size_t>(start) + static_cast<size_t>(bytes) > arena_.size()) return kSendStale;
   const auto count = static_cast<size_t>(bytes);
@@ -1266,7 +812,7 @@ int Engine::send_frame(Handle from, Handle to, int32_t table_word, uint32_t id_l
 }
 
 void Engine::want_whole(Handle handle) {
-  Connection* connection = find(handle);
+  Connection* connection = find_connection(handle);
   if (connection == nullptr || !connection->partial) return;
   connection->partial = false;
   connection->wants_whole = true;
@@ -1274,16 +820,17 @@ void Engine::want_whole(Handle handle) {
 }
 
 void Engine::adopt(Handle handle, int profile, size_t skip) {
-  Connection* connection = find(handle);
+  Connection* connection = find_connection(handle);
   if (connection == nullptr || connection->rx != Rx::kInspect || profile < 0 || static_cast<size_t>(profile) >= profiles_.size()) return;
   connection->profile = &profiles_[static_cast<size_t>(profile)];
   connection->idle_ms = connection->profile->idle_ms;
   // What came while it was looked at is its new owner's.
   add_to(connection->profile->wire_received, connection->received);
   connection->in.consume(std::min(skip, connection->in.size()));
-  connection->rx = connection->profile->framing == FramingKind::kInspect ? Rx::kRaw : first_rx(connection->profile->framing);
   disarm(*connection);
   touch(*connection);
+  start_reading(*connection);
+  if (connection->rx == Rx::kInspect) connection->rx = Rx::kRaw;
   enqueue(*connection);
 }
 
@@ -1296,9 +843,45 @@ void Engine::mark_dirty(Connection& connection) {
   schedule();
 }
 
-void Engine::put_body(Connection& to, std::span<const uint8_t> data, BodyFraming framing) {
+/// Writes a head. False: the stream is gone, or none can be opened.
+bool Engine::put_head(Endpoint& endpoint, const MessageHead& head, const EditsRef& edits, const http1::OutHead& how, bool ends) {
+  if (!endpoint.is_stream) {
+    auto& to = static_cast<Connection&>(endpoint);
+    head_out_.clear();
+    http1::write_head(head.table, head.base, edits.ints, edits.bytes.data(), how, head_out_);
+    to.out.append(head_out_);
+    mark_dirty(to);
+    return true;
+  }
+  auto& to = static_cast<Stream&>(endpoint);
+  if (to.parent == nullptr) return false;
+  http2::Connection& codec = codec_of(*to.parent);
+  const bool has_length = how.framing == http1::BodyFraming::kLength || how.framing == http1::BodyFraming::kNone;
+  const http2::Connection::OutHead out{head.table, head.base, edits.ints, edits.bytes.data(), {has_length ? how.content_length : -1, "http", how.upgrade}};
+  const size_t before = codec.output().size();
+  if (to.is_downstream()) {
+    if (!codec.respond(to.id, out, ends)) return false;
+  } else {
+    to.id = codec.request(out, ends);
+    if (to.id == 0) return false;
+    to.parent->streams->by_id[to.id] = &to;
+    to.parent->streams->unsent--;
+  }
+  to.sent += codec.output().size() - before;
+  to.local_ended = ends;
+  mark_dirty(*to.parent);
+  return true;
+}
+
+/// Bytes of a body. `ends`: they are its last, and no trailers follow.
+void Engine::put_body(Endpoint& endpoint, std::span<const uint8_t> data, bool ends) {
   if (data.empty()) return;
-  if (framing != BodyFraming::kChunked) {
+  if (endpoint.is_stream) {
+    put_stream_data(static_cast<Stream&>(endpoint), data, ends);
+    return;
+  }
+  auto& to = static_cast<Connection&>(endpoint);
+  if (to.out_framing != http1::BodyFraming::kChunked) {
     send_or_queue(to, data);
     return;
   }
@@ -1310,6 +893,86 @@ void Engine::put_body(Connection& to, std::span<const uint8_t> data, BodyFraming
   constexpr std::array<uint8_t, 2> kCrlf{'\r', '\n'};
   to.out.append(kCrlf);
   mark_dirty(to);
+}
+
+/// The end of a body. False: it waits behind bytes; `end_gone` follows.
+bool Engine::put_end(Endpoint& endpoint, const Trailers& trailers) {
+  if (!endpoint.is_stream) {
+    auto& to = static_cast<Connection&>(endpoint);
+    if (to.out_framing != http1::BodyFraming::kChunked) return true;
+    head_out_.clear();
+    http1::write_last_chunk(trailers.lines, head_out_);
+    to.out.append(head_out_);
+    mark_dirty(to);
+    return true;
+  }
+  auto& to = static_cast<Stream&>(endpoint);
+  if (to.local_ended || to.parent == nullptr) return true;
+  if (!to.out.empty()) {
+    to.end_waits = true;
+    if (!trailers.empty()) to.out_trailers = copy_head(trailers.table, {trailers.base(), trailers.lines.size()});
+    return false;
+  }
+  http2::Connection& codec = codec_of(*to.parent);
+  const size_t before = codec.output().size();
+  if (!trailers.table.empty()) (void)codec.trailers(to.id, trailers.table, trailers.base());
+  else if (!trailers.lines.empty()) (void)codec.trailers(to.id, trailers.lines);
+  else (void)codec.data(to.id, {}, true);
+  to.sent += trailers.empty() ? 0 : codec.output().size() - before;
+  to.local_ended = true;
+  mark_dirty(*to.parent);
+  return true;
+}
+
+/// Output that the system has not taken.
+size_t Engine::waiting(const Connection& connection) noexcept {
+  return connection.out.size() + (connection.streams == nullptr ? 0 : connection.streams->codec.output().size());
+}
+
+/// Who feeds it is to wait.
+bool Engine::is_full(const Endpoint& to) noexcept {
+  if (!to.is_stream) return static_cast<const Connection&>(to).out.size() > to.profile->high_water;
+  const auto& stream = static_cast<const Stream&>(to);
+  return !stream.out.empty() || (stream.parent != nullptr && waiting(*stream.parent) > to.profile->high_water);
+}
+
+/// What has gone from `from` to `to` is given back to the window of `from`, or holds it up.
+void Engine::settle(Endpoint& from, Endpoint& to) {
+  if (from.ended) return;
+  Connection* const carrier = to.ended || !to.is_stream ? nullptr : static_cast<Stream&>(to).parent;
+  const bool is_above = !to.ended && (to.is_stream ? carrier != nullptr && waiting(*carrier) > to.profile->high_water : is_full(to));
+  if (is_above && carrier != nullptr) carrier->streams->holds_senders = true;
+  if (!from.is_stream) {
+    if (!to.ended && is_full(to)) from.read_blocked = true;
+    return;
+  }
+  if (is_above) {
+    from.read_blocked = true;
+    return;
+  }
+  auto& stream = static_cast<Stream&>(from);
+  // What waits within the stream has not gone on; of a shown body nobody knows which bytes those are.
+  uint64_t left = to.ended || !to.is_stream ? 0 : static_cast<Stream&>(to).out.size();
+  if (from.shows_body) left = left > to.profile->high_water ? stream.owed : 0;
+  if (stream.owed > left) give_back(stream, stream.owed - left);
+}
+
+/// The output of `to` has shrunk: who feeds it goes on.
+void Engine::let_on(Endpoint& to) {
+  Endpoint* const from = find(to.tx_from);
+  if (from == nullptr) return;
+  if (!from->is_stream) {
+    if (!from->read_blocked) return;
+    from->read_blocked = false;
+    settle(*from, to);
+    if (!from->read_blocked) enqueue(*from);
+    return;
+  }
+  if (from->read_blocked) {
+    from->read_blocked = false;
+    enqueue(*from);
+  }
+  settle(*from, to);
 }
 
 /// Large pieces go out at once, together with what was queued before them and without a copy; small ones join the batch.
@@ -1349,12 +1012,26 @@ void Engine::send_or_queue(Connection& to, std::span<const uint8_t> data) {
   if (of_data < data.size()) to.out.append(data.subspan(of_data));
 }
 
-void Engine::flush(Connection& connection) {
-  if (connection.connecting) return;
-  if (connection.write_error != 0) connection.out.clear();
-  while (!connection.out.empty() && connection.writable) {
-    const auto bytes = connection.out.bytes();
-    const ssize_t sent = send(connection.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+/// Gives the system what it takes of the queue, and of what a codec has written behind it.
+void Engine::send_some(Connection& connection) {
+  std::vector<uint8_t>* const frames = connection.streams == nullptr ? nullptr : &connection.streams->codec.output();
+  while (connection.writable) {
+    const auto queued = connection.out.bytes();
+    const auto written = frames == nullptr ? std::span<const uint8_t>{} : std::span<const uint8_t>(*frames);
+    const size_t total = queued.size() + written.size();
+    if (total == 0) return;
+    ssize_t sent = 0;
+    if (queued.empty() || written.empty()) {
+      const auto bytes = queued.empty() ? written : queued;
+      sent = send(connection.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    } else {
+      // writev's iovec is not const-correct; the kernel only reads.
+      std::array<iovec, 2> parts{iovec{const_cast<uint8_t*>(queued.data()), queued.size()}, iovec{const_cast<uint8_t*>(written.data()), written.size()}};
+      msghdr message{};
+      message.msg_iov = parts.data();
+      message.msg_iovlen = parts.size();
+      sent = sendmsg(connection.fd.get(), &message, MSG_NOSIGNAL);
+    }
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) {
@@ -1362,28 +1039,62 @@ void Engine::flush(Connection& connection) {
         return;
       }
       connection.writable = false;
-      break;
+      return;
     }
-    count_sent(connection, static_cast<size_t>(sent));
+    const auto gone = static_cast<size_t>(sent);
+    count_sent(connection, gone);
     if (connection.closing) arm(connection, kTimerLinger, kFlushMs);
-    if (static_cast<size_t>(sent) < bytes.size()) connection.writable = false;
-    connection.out.consume(static_cast<size_t>(sent));
+    if (gone < total) connection.writable = false;
+    const size_t of_queue = std::min(gone, queued.size());
+    if (of_queue > 0) connection.out.consume(of_queue);
+    if (frames == nullptr || gone < of_queue || (gone == of_queue && !connection.out.empty())) continue;
+    // The rest of what the codec wrote is queued: its own memory is for what comes next.
+    const size_t of_frames = gone - of_queue;
+    connection.out.append(written.subspan(of_frames));
+    frames->clear();
   }
-  after_output(connection);
+}
+
+void Engine::flush(Connection& connection) {
+  if (connection.connecting) return;
+  if (connection.streams != nullptr && !connection.streams->blocked.empty()) pump_out(connection);
+  if (connection.write_error != 0) {
+    connection.out.clear();
+    if (connection.streams != nullptr) connection.streams->codec.output().clear();
+  }
+  send_some(connection);
+  if (!connection.ended) after_output(connection);
 }
 
 void Engine::after_output(Connection& connection) {
-  if (connection.out.size() <= connection.profile->high_water / 2 && connection.tx_from != kNoHandle) {
-    if (Connection* from = find(connection.tx_from); from != nullptr && from->read_blocked) {
-      from->read_blocked = false;
-      enqueue(*from);
+  const size_t left = waiting(connection);
+  const bool is_low = left <= connection.profile->high_water / 2;
+  if (connection.streams != nullptr) {
+    Streams& streams = *connection.streams;
+    if (is_low && connection.read_blocked) {
+      connection.read_blocked = false;
+      enqueue(connection);
     }
+    if (is_low && streams.holds_senders) {
+      streams.holds_senders = false;
+      for (Stream* stream = streams.first; stream != nullptr; stream = stream->after) let_on(*stream);
+      if (!streams.blocked.empty()) mark_dirty(connection);
+    }
+    if (left == 0) {
+      streams.codec.flushed();
+      // The memory goes to whoever writes next.
+      auto& memory = streams.codec.output();
+      if (memory.capacity() <= 2 * kSendBytes && outputs_.size() < kSpareOutputs) outputs_.push_back(std::move(memory));
+      memory = {};
+    }
+  } else if (is_low && connection.tx_from != kNoHandle) {
+    let_on(connection);
   }
-  if (connection.tell_drained && connection.out.size() <= connection.profile->high_water / 2) {
+  if (connection.tell_drained && is_low) {
     connection.tell_drained = false;
     emit(EventKind::kDrained, connection.handle);
   }
-  if (!connection.out.empty()) return;
+  if (left > 0) return;
   if (connection.closing) {
     start_linger(connection);
   } else if (connection.shut_after_flush && !connection.shut) {
@@ -1396,14 +1107,21 @@ void Engine::after_output(Connection& connection) {
 // ---- ends ---------------------------------------------------------------------------------------------------------------------------------
 
 bool Engine::close(Handle handle, CloseHow how) {
-  Connection* connection = find(handle);
-  if (connection == nullptr) return false;
+  Endpoint* endpoint = find(handle);
+  if (endpoint == nullptr) return false;
+  if (endpoint->is_stream) {
+    close_stream(static_cast<Stream&>(*endpoint), how);
+    return true;
+  }
+  auto* const connection = static_cast<Connection*>(endpoint);
   if (how == CloseHow::kReset) {
     const linger abort{1, 0};
     setsockopt(connection->fd.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   }
   if (how == CloseHow::kFlush && !connection->connecting) {
-    if (!connection->closing) start_closing(*connection);
+    if (connection->closing) return true;
+    if (connection->streams != nullptr) codec_of(*connection).abort(http2::rules::kErrorNoError, {});
+    start_closing(*connection);
     return true;
   }
   finish(*connection, CloseReason::kLocal, 0);
@@ -1411,17 +1129,27 @@ bool Engine::close(Handle handle, CloseHow how) {
 }
 
 void Engine::drain(Handle handle) {
-  Connection* connection = find(handle);
-  if (connection == nullptr) return;
+  Connection* connection = find_connection(handle);
+  if (connection == nullptr || connection->closing) return;
   connection->close_after = true;
+  if (connection->streams != nullptr) {
+    http2::Connection& codec = codec_of(*connection);
+    if (connection->streams->is_draining) codec.finish_drain();
+    else codec.drain();
+    connection->streams->is_draining = true;
+    mark_dirty(*connection);
+    end_if_drained(*connection);
+    return;
+  }
   if (connection->is_downstream()) enqueue(*connection);  // `run` ends it where it is idle, and first takes a request that has arrived
 }
 
 /// Nothing more is read; once the queue is out the connection lingers. A peer that takes nothing for `kFlushMs` is given up.
 void Engine::start_closing(Connection& connection) {
+  connection.closing = true;
+  if (connection.streams != nullptr) end_streams(connection, CloseReason::kLocal, 0);
   detach(connection);
   finish_cut_off();
-  connection.closing = true;
   arm(connection, kTimerLinger, kFlushMs);
   mark_dirty(connection);
 }
@@ -1444,18 +1172,23 @@ void Engine::start_linger(Connection& connection) {
   enqueue(connection);
 }
 
-/// Cuts the ties to the connections it exchanges bytes with; they stay, and whoever decides is told by kClosed.
-void Engine::detach(Connection& connection) {
+/// Cuts the ties to those it exchanges bytes with; they stay, and whoever decides is told by kClosed.
+void Engine::detach(Endpoint& endpoint) {
   // A frame whose rest does not come is of no use to the one who has its beginning.
-  const Handle cut = connection.frame_left > 0 ? connection.rx_to : kNoHandle;
-  connection.frame_left = 0;
-  if (Connection* to = find(connection.rx_to); to != nullptr && to->tx_from == connection.handle) to->tx_from = kNoHandle;
-  if (Connection* from = find(connection.tx_from); from != nullptr && from->rx_to == connection.handle) {
+  Handle cut = kNoHandle;
+  if (!endpoint.is_stream) {
+    auto& connection = static_cast<Connection&>(endpoint);
+    if (connection.frame_left > 0) cut = connection.rx_to;
+    connection.frame_left = 0;
+  }
+  if (Endpoint* to = find(endpoint.rx_to); to != nullptr && to->tx_from == endpoint.handle) to->tx_from = kNoHandle;
+  if (Endpoint* from = find(endpoint.tx_from); from != nullptr && from->rx_to == endpoint.handle) {
     from->rx_to = kNoHandle;
     from->read_blocked = false;
-    if (from->frame_left > 0) enqueue(*from);  // what is left is thrown away
+    if (from->rx == Rx::kEnding) from->rx = Rx::kDone;
+    if (!from->is_stream && static_cast<Connection*>(from)->frame_left > 0) enqueue(*from);  // what is left is thrown away
   }
-  connection.rx_to = connection.tx_from = kNoHandle;
+  endpoint.rx_to = endpoint.tx_from = kNoHandle;
   // After the end of the sender itself, which is the cause.
   if (cut != kNoHandle) cut_off_.push_back(cut);
 }
@@ -1463,12 +1196,17 @@ void Engine::finish_cut_off() {
   while (!cut_off_.empty()) {
     const Handle handle = cut_off_.back();
     cut_off_.pop_back();
-    if (Connection* to = find(handle); to != nullptr) finish(*to, CloseReason::kTruncated, 0);
+    if (Connection* to = find_connection(handle); to != nullptr) finish(*to, CloseReason::kTruncated, 0);
   }
 }
 
 void Engine::finish(Connection& connection, CloseReason reason, int error) {
   if (connection.ended) return;
+  connection.closing = true;
+  if (connection.streams != nullptr) {
+    end_streams(connection, reason == CloseReason::kRemote ? CloseReason::kReset : reason, error);
+    wheel_.remove(connection.streams->settings_timer);
+  }
   detach(connection);
   connection.ended = true;
   wheel_.remove(connection);
@@ -1478,7 +1216,7 @@ void Engine::finish(Connection& connection, CloseReason reason, int error) {
   connection.retained.reset();
   drop_head(connection);
   --open_;
-  ended_.push_back(static_cast<uint32_t>(connection.handle) & kIndexMask);
+  ended_.push_back(index_of(connection.handle));
   emit(EventKind::kClosed, connection.handle, static_cast<int32_t>(reason), error);
   finish_cut_off();
 }
@@ -1519,11 +1257,24 @@ void Engine::disarm(Connection& connection) noexcept {
 
 /// Something happened on the connection: its idle time starts anew.
 void Engine::touch(Connection& connection) {
-  // The times of a connect and of a close are not its to move.
+  // The times of a connect and of a close are not its to move, and a connection with streams is idle when none is open.
+  if (connection.streams != nullptr && connection.streams->count > 0) return;
   if (connection.idle_ms > 0 && !connection.connecting && !connection.closing) arm(connection, kTimerIdle, connection.idle_ms);
 }
 
-void Engine::on_timer(Connection& connection) {
+void Engine::on_timer(TimerNode& node) {
+  if (node.tag == kNodeAccepts) {
+    release_accepts();
+  } else if (node.tag == kNodeSettings) {
+    if (Connection* connection = find_connection(static_cast<Streams::SettingsTimer&>(node).connection); connection != nullptr) expire_settings(*connection);
+  } else if (auto& endpoint = static_cast<Endpoint&>(node); endpoint.is_stream) {
+    end_flushed(static_cast<Stream&>(endpoint));
+  } else {
+    on_timer_of(static_cast<Connection&>(endpoint));
+  }
+}
+
+void Engine::on_timer_of(Connection& connection) {
   const uint8_t kind = std::exchange(connection.timer_kind, kTimerNone);
   if (kind == kTimerConnect) finish(connection, CloseReason::kConnectTimeout, ETIMEDOUT);
   else if (kind == kTimerLinger) finish(connection, CloseReason::kLinger, 0);
@@ -1578,7 +1329,9 @@ Handle Engine::connect(const SocketAddress& address, const SocketAddress* source
   const int raw = fd.get();
   Connection& connection = open_slot(std::move(fd), how);
   connection.connecting = true;
-  connection.rx = how.framing == FramingKind::kHttp1 ? Rx::kIdle : first_rx(how.framing) == Rx::kInspect ? Rx::kRaw : first_rx(how.framing);
+  start_reading(connection);
+  if (how.framing == FramingKind::kHttp1) connection.rx = Rx::kIdle;
+  if (how.framing == FramingKind::kInspect) connection.rx = Rx::kRaw;
   if (fault.error == 0) {
     epoll_event event{};
     event.events = kConnectionEvents;
@@ -1592,29 +1345,31 @@ Handle Engine::connect(const SocketAddress& address, const SocketAddress* source
 }
 
 void Engine::pause(Handle handle) {
-  if (Connection* connection = find(handle); connection != nullptr) connection->paused = true;
+  if (Endpoint* endpoint = find(handle); endpoint != nullptr) endpoint->paused = true;
 }
 
 void Engine::resume(Handle handle) {
-  Connection* connection = find(handle);
-  if (connection == nullptr || !connection->paused) return;
-  connection->paused = false;
-  enqueue(*connection);
+  Endpoint* endpoint = find(handle);
+  if (endpoint == nullptr || !endpoint->paused) return;
+  endpoint->paused = false;
+  enqueue(*endpoint);
 }
 
 void Engine::set_idle_timeout(Handle handle, double ms) {
-  Connection* connection = find(handle);
+  Connection* connection = find_connection(handle);
   if (connection == nullptr) return;
   connection->idle_ms = ms;
   if (connection->timer_kind == kTimerIdle || connection->timer_kind == kTimerNone) {
-    const bool between = connection->rx == Rx::kRaw || connection->rx == Rx::kBytes || connection->rx == Rx::kFrames || connection->rx == Rx::kIdle || (connection->rx == Rx::kHead && connection->is_downstream());
+    const bool between = connection->rx == Rx::kRaw || connection->rx == Rx::kBytes || connection->rx == Rx::kFrames || connection->rx == Rx::kStreams || connection->rx == Rx::kIdle || (connection->rx == Rx::kHead && connection->is_downstream());
     if (ms <= 0) disarm(*connection);
     else if (between) touch(*connection);
   }
 }
 
 std::optional<Engine::Info> Engine::info(Handle handle) const {
-  const Connection* connection = find(handle);
+  const Endpoint* endpoint = find(handle);
+  if (endpoint == nullptr) return std::nullopt;
+  const auto* const connection = endpoint->is_stream ? static_cast<const Stream*>(endpoint)->parent : static_cast<const Connection*>(endpoint);
   if (connection == nullptr) return std::nullopt;
   SocketAddress local;
   SocketAddress remote;
@@ -1638,11 +1393,12 @@ std::optional<std::string> Engine::listener_address(Handle listener) const {
 }
 
 std::optional<Traffic> Engine::traffic(Handle handle) const {
-  // A connection that has ended keeps its slot until the batch that tells of it is over.
-  const auto index = static_cast<uint32_t>(handle) & kIndexMask;
-  const Connection* connection = index < slots_.size() ? slots_[index].get() : nullptr;
-  if (connection == nullptr || connection->handle != handle || connection->told) return std::nullopt;
-  return Traffic{connection->received, connection->sent, connection->out.size()};
+  // What has ended keeps its slot until the batch that tells of it is over.
+  const auto index = index_of(handle);
+  const Endpoint* endpoint = index < slots_.size() ? slots_[index].endpoint.get() : nullptr;
+  if (endpoint == nullptr || endpoint->handle != handle) return std::nullopt;
+  const size_t queued = endpoint->is_stream ? static_cast<const Stream*>(endpoint)->out.size() : endpoint->ended ? 0 : waiting(static_cast<const Connection&>(*endpoint));
+  return Traffic{endpoint->received, endpoint->sent, queued};
 }
 
 }  // namespace sluice

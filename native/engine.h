@@ -15,16 +15,23 @@
 #include "buffer.h"
 #include "frame_decoder.h"
 #include "http1.h"
+#include "http2_rules.h"
 #include "socket.h"
 #include "timer_wheel.h"
 
 namespace sluice {
 
+namespace http2 {
+class Connection;
+struct Event;
+}  // namespace http2
+struct HeadCopy;
+
 using Handle = int32_t;
 constexpr Handle kNoHandle = 0;
 
 /// kBytes: handed to JavaScript piece by piece, for framing that is scripted there. kFrames: cut by the profile's described framing.
-enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1, kBytes, kFrames };
+enum class FramingKind : uint8_t { kRaw, kInspect, kHttp1, kBytes, kFrames, kHttp2 };
 
 /// A described framing with its bounds: what the profiles of a codec share.
 class FrameFraming {
@@ -60,16 +67,30 @@ struct Profile {
   size_t max_frame = 0;  ///< of kBytes and kFrames: bytes of the largest frame
   /// Of kFrames.
   std::shared_ptr<const FrameFraming> frames;
+  /// Of kHttp2: words of OPTION in codecs/http2/spec.ts.
+  std::array<int32_t, http2::rules::kOptionDefaults.size()> streams = http2::rules::kOptionDefaults;
+  /// Of kHttp1, downstream: the profile, of kHttp2, of connections that begin with the preface; -1: none.
+  int preface = -1;
   /// Statistics that every byte of its connections is added to; they outlive the engine. Null: not counted.
   double* wire_received = nullptr;
   double* wire_sent = nullptr;
 };
 
 /// The numbers are part of the contract with native-engine.ts.
-enum class EventKind : int32_t { kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed, kBytes, kDrained, kFrame };
-enum class CloseReason : int32_t { kLocal, kRemote, kReset, kTruncated, kConnectFailed, kConnectTimeout, kUnexpected, kLinger };
-enum class CloseHow : int32_t { kFlush, kNow, kReset };
+enum class EventKind : int32_t {
+  kAccept = 1, kConnected, kHead, kPeek, kEnd, kFault, kTimeout, kClosed, kBytes, kDrained, kFrame,
+  kProtocol, kStream, kStreamLimit, kGoAway, kPong, kBody, kTrailers,
+};
+enum class CloseReason : int32_t { kLocal, kRemote, kReset, kTruncated, kConnectFailed, kConnectTimeout, kUnexpected, kLinger, kDone, kRefused };
+/// kRefuse: of a stream that nobody wants.
+enum class CloseHow : int32_t { kFlush, kNow, kReset, kRefuse };
 enum class TimeoutKind : int32_t { kIdle, kHead };
+/// Where a fault lies; with kFaultOfStreams it is one of HTTP/2.
+constexpr int32_t kFaultInHead = 0;
+constexpr int32_t kFaultInBody = 1;
+constexpr int32_t kFaultOfStream = 2;
+constexpr int32_t kFaultOfConnection = 3;
+constexpr int32_t kFaultOfStreams = 4;
 constexpr int kForwardStale = 0;
 constexpr int kForwardOpen = 1;
 constexpr int kForwardDone = 2;
@@ -79,10 +100,12 @@ constexpr int kSendDone = 1;
 /// With kSendDone: `to` has more waiting than its watermark; kDrained follows.
 constexpr int kSendAbove = 2;
 
-/// kAccept: a = listener. kHead: a = word where the table starts. kPeek: a = arena offset, b = length, c = ended. kEnd: a, b = body bytes low/high, c = FORWARD bits.
-/// kFault: a = fault name, b = offset, c = status, d = 1 in a body. kTimeout: a = TimeoutKind. kClosed: a = CloseReason, b = errno.
+/// kAccept: a = listener. kHead: a = word where the table starts, b = the connection that a new stream is on, or 0. kPeek: a = arena offset, b = length, c = ended. kEnd: a, b = body bytes low/high, c = FORWARD bits.
+/// kFault: a = fault name, b = offset, c = status, d = where. kTimeout: a = TimeoutKind. kClosed: a = CloseReason, b = errno, or with d = 1: c = error code of RFC 9113 §7.
 /// kBytes: a = arena offset, b = length. kDrained: what `write` found above the watermark is below half of it.
 /// kFrame: a = word where the table starts. kFault of kFrames: a = a code of the layout, or frame::kFault*.
+/// kProtocol: a = profile. kStream: a = the connection that a new stream is on; kFault of it follows. kStreamLimit: a = streams. kGoAway: a = error code.
+/// kBody, kTrailers: a = arena offset, b = length.
 struct Event {
   EventKind kind;
   Handle handle;
@@ -145,6 +168,12 @@ class Engine {
   [[nodiscard]] bool reply(Handle handle, const EditsRef& edits, std::span<const uint8_t> body);
   void release_body(Handle handle);
   [[nodiscard]] bool can_replay(Handle handle) const;
+  /// A stream for one request; kNoHandle: the peer takes none now.
+  [[nodiscard]] Handle open_stream(Handle handle);
+  void ping(Handle handle);
+  /// Of a message forwarded with kEditFlagShowBody: bytes in place of those that were shown, and its end. False: there is none.
+  [[nodiscard]] bool send_body(Handle from, std::span<const uint8_t> bytes);
+  [[nodiscard]] bool end_body(Handle from, std::span<const uint8_t> trailers);
   void relay(Handle a, Handle b);
   [[nodiscard]] bool write(Handle handle, std::span<const uint8_t> bytes);
   /// The frame that was shown before it was whole (kFrame, shown < bytes) was not sent on: it is shown again when it is.
@@ -173,20 +202,48 @@ class Engine {
   [[nodiscard]] const char* fault_name(int32_t number) const noexcept;
 
  private:
+  struct Endpoint;
   struct Connection;
+  struct Stream;
+  struct Streams;
   struct Listener;
+  struct Slot {
+    std::unique_ptr<Endpoint> endpoint;
+    uint32_t generation = 0;
+  };
+  /// The head that an endpoint has to show. No table: none.
+  struct MessageHead {
+    std::span<const int32_t> table;
+    const uint8_t* base = nullptr;  ///< where the table's offsets count from
+    size_t skipped = 0;             ///< bytes before the head's
+    size_t bytes = 0;
+  };
+  /// The trailers of a message: lines, of a stream with the table over them.
+  struct Trailers {
+    std::string_view lines;
+    std::span<const int32_t> table;
+    [[nodiscard]] const uint8_t* base() const noexcept { return reinterpret_cast<const uint8_t*>(lines.data()); }
+    [[nodiscard]] bool empty() const noexcept { return lines.empty() && table.empty(); }
+  };
 
   // slots
-  [[nodiscard]] Connection* find(Handle handle) const noexcept;
+  [[nodiscard]] Endpoint* find(Handle handle) const noexcept;
+  /// Null for a stream.
+  [[nodiscard]] Connection* find_connection(Handle handle) const noexcept;
+  [[nodiscard]] Stream* find_stream(Handle handle) const noexcept;
+  [[nodiscard]] bool has_slot() const noexcept;
+  void take_slot(std::unique_ptr<Endpoint> endpoint);
   [[nodiscard]] Connection& open_slot(Fd fd, const Profile& profile);
 
   // events
   void emit(EventKind kind, Handle handle, int32_t a = 0, int32_t b = 0, int32_t c = 0, int32_t d = 0);
   void deliver();
   void schedule();
+  [[nodiscard]] bool has_event_room() const noexcept;
   [[nodiscard]] size_t arena_room() const noexcept;
   [[nodiscard]] bool arena_fits(size_t bytes) const noexcept;
-  [[nodiscard]] int32_t place_head(const Connection& connection, bool in_batch);
+  [[nodiscard]] int32_t place_head(const MessageHead& head, bool in_batch);
+  [[nodiscard]] int32_t place_bytes(std::span<const uint8_t> bytes);
   [[nodiscard]] int32_t fault_number(const char* name);
 
   // readiness
@@ -196,13 +253,15 @@ class Engine {
   void release_accepts();
   void on_ready(Connection& connection, uint32_t bits);
   void finish_connect(Connection& connection);
+  void start_reading(Connection& connection);
   void run(Connection& connection);
   [[nodiscard]] bool wants_input(const Connection& connection) const noexcept;
   [[nodiscard]] bool receive(Connection& connection);
   void consume(Connection& connection);
+  [[nodiscard]] bool sniff(Connection& connection);
   [[nodiscard]] static bool eof_counts(const Connection& connection) noexcept;
   void on_eof(Connection& connection);
-  void enqueue(Connection& connection);
+  void enqueue(Endpoint& endpoint);
 
   // frames
   [[nodiscard]] bool has_room(Connection& connection);
@@ -210,25 +269,82 @@ class Engine {
   [[nodiscard]] size_t take_frames(Connection& connection, std::span<const uint8_t> input);
 
   // messages
+  [[nodiscard]] static bool has_messages(const Endpoint& endpoint) noexcept;
+  [[nodiscard]] static MessageHead head_of(const Endpoint& endpoint) noexcept;
   void read_head(Connection& connection);
-  [[nodiscard]] bool pump(Connection& connection);
   [[nodiscard]] size_t pump_bytes(Connection& connection, std::span<const uint8_t> input);
-  void body_done(Connection& from, bool announce, size_t unread);
-  void exchange_done(Connection& connection);
-  void discard_body(Connection& connection);
-  [[nodiscard]] int forward_request(Connection& from, Connection& to, const EditsRef& edits);
-  [[nodiscard]] int forward_response(Connection& from, Connection& to, const EditsRef& edits);
-  void start_body(Connection& from, Connection& to);
-  void drop_head(Connection& connection);
-  void drop_retained(Connection& connection);
+  void move_body(Endpoint& from, std::span<const uint8_t> data, bool ends);
+  void show_body(Endpoint& from, std::span<const uint8_t> data);
+  void body_read(Endpoint& from, size_t unread);
+  void body_done(Endpoint& from, size_t unread);
+  [[nodiscard]] static Trailers trailers_of(const Endpoint& from) noexcept;
+  void exchange_done(Endpoint& endpoint);
+  void discard_body(Endpoint& endpoint);
+  [[nodiscard]] http1::BodyFraming start_request(Endpoint& from, const MessageHead& head);
+  [[nodiscard]] http1::BodyFraming start_response(Endpoint& from, const MessageHead& head);
+  [[nodiscard]] int forward_request(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
+  [[nodiscard]] int forward_again(Endpoint& from, Endpoint& to);
+  [[nodiscard]] int forward_response(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
+  [[nodiscard]] int forward_informational(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
+  [[nodiscard]] bool put_tunnel_head(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
+  [[nodiscard]] int start_body(Endpoint& from, bool is_over);
+  void take_head(Endpoint& from, size_t head_bytes);
+  void drop_head(Endpoint& endpoint);
+  void drop_retained(Endpoint& endpoint);
   void fault(Connection& connection, const http1::Fault& fault, bool in_body);
-  void begin_tunnel(Connection& a, Connection& b);
+  void begin_tunnel(Endpoint& a, Endpoint& b);
+  void end_tunnel_to(Endpoint& to);
+
+  // streams
+  [[nodiscard]] http2::Connection& codec_of(Connection& connection);
+  [[nodiscard]] int64_t codec_now() const noexcept { return static_cast<int64_t>(now_ms_); }
+  void start_streams(Connection& connection);
+  [[nodiscard]] size_t take_streams(Connection& connection, std::span<const uint8_t> input);
+  [[nodiscard]] Stream& add_stream(Connection& connection);
+  void on_stream_head(Connection& connection, uint32_t id, bool ends);
+  void on_bad_head(Connection& connection, const http2::Event& event);
+  void on_stream_data(Connection& connection, uint32_t id, std::span<const uint8_t> bytes, bool ends);
+  void on_stream_trailers(Connection& connection, uint32_t id);
+  void on_stream_reset(Connection& connection, const http2::Event& event);
+  void on_go_away(Connection& connection, uint32_t last, uint32_t error);
+  void on_connection_fault(Connection& connection, const http2::Event& event);
+  [[nodiscard]] std::unique_ptr<HeadCopy> copy_head(std::span<const int32_t> table, std::span<const uint8_t> bytes);
+  void give_head(std::unique_ptr<HeadCopy> head);
+  void show_head(Stream& stream, Handle parent);
+  void run_stream(Stream& stream);
+  void move_raw(Stream& stream, std::span<const uint8_t> data);
+  void end_raw(Stream& stream);
+  void pump_in(Stream& stream);
+  void stream_ended(Stream& stream);
+  void end_request(Stream& stream);
+  void give_back(Stream& stream, uint64_t bytes);
+  void put_stream_data(Stream& to, std::span<const uint8_t> data, bool ends);
+  void block(Stream& to);
+  void pump_out(Connection& connection);
+  void end_gone(Stream& to);
+  void outlive(Stream& stream);
+  void forget_stream(Stream& stream);
+  void finish_stream(Stream& stream, CloseReason reason, uint32_t error, bool has_error);
+  void end_streams(Connection& connection, CloseReason reason, int error);
+  void close_stream(Stream& stream, CloseHow how);
+  void end_flushed(Stream& stream);
+  void reset_stream(Stream& stream, uint32_t error);
+  void drain_of(Stream& stream);
+  void end_if_drained(Connection& connection);
+  void expire_settings(Connection& connection);
 
   // output
   static void count_received(Connection& connection, size_t bytes) noexcept;
   static void count_sent(Connection& connection, size_t bytes) noexcept;
-  void put_body(Connection& to, std::span<const uint8_t> data, http1::BodyFraming framing);
+  [[nodiscard]] bool put_head(Endpoint& to, const MessageHead& head, const EditsRef& edits, const http1::OutHead& how, bool ends);
+  void put_body(Endpoint& to, std::span<const uint8_t> data, bool ends);
+  [[nodiscard]] bool put_end(Endpoint& to, const Trailers& trailers);
+  [[nodiscard]] static size_t waiting(const Connection& connection) noexcept;
+  [[nodiscard]] static bool is_full(const Endpoint& to) noexcept;
+  void settle(Endpoint& from, Endpoint& to);
+  void let_on(Endpoint& to);
   void send_or_queue(Connection& to, std::span<const uint8_t> data);
+  void send_some(Connection& connection);
   void flush(Connection& connection);
   void mark_dirty(Connection& connection);
   void after_output(Connection& connection);
@@ -237,12 +353,13 @@ class Engine {
   void start_closing(Connection& connection);
   void start_linger(Connection& connection);
   void finish(Connection& connection, CloseReason reason, int error);
-  void detach(Connection& connection);
+  void detach(Endpoint& endpoint);
   /// Ends those that were in the middle of a frame whose sender was detached.
   void finish_cut_off();
   void fail_io(Connection& connection, int error);
   void fail_output(Connection& connection, int error);
-  void on_timer(Connection& connection);
+  void on_timer(TimerNode& node);
+  void on_timer_of(Connection& connection);
   void arm(Connection& connection, uint8_t kind, double ms);
   void disarm(Connection& connection) noexcept;
   void touch(Connection& connection);
@@ -260,11 +377,13 @@ class Engine {
   BlockPool pool_;
   std::vector<uint8_t> scratch_;   ///< where body bytes are received
   std::vector<uint8_t> head_out_;  ///< where heads are put together
-  std::vector<std::unique_ptr<Connection>> slots_;
-  std::vector<uint32_t> free_;
+  std::vector<Slot> slots_;
+  std::deque<uint32_t> free_;    ///< the one that has been free longest is used first, so that its handles do not come again soon
   std::vector<uint32_t> ended_;  ///< slots whose kClosed waits to be delivered
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<http1::HeadParser>> parsers_;
+  std::vector<std::unique_ptr<HeadCopy>> heads_;     ///< spare ones
+  std::vector<std::vector<uint8_t>> outputs_;        ///< memory for the output of connections with streams
   std::deque<Profile> profiles_;  ///< connections point into it
   size_t max_head_ = 0;
   std::vector<Event> events_;
@@ -278,6 +397,8 @@ class Engine {
   TimerNode accept_retry_;
   size_t open_ = 0;
   uint64_t moved_bytes_ = 0;
+  Handle quiet_from_ = kNoHandle;  ///< whose end is told by `forward`'s answer, not by an event
+  int quiet_flags_ = 0;
 };
 
 }  // namespace sluice

@@ -301,11 +301,18 @@ napi_value Relay(napi_env env, napi_callback_info info) {
   if (call.ok()) call.engine().relay(a, b);
   return nullptr;
 }
-napi_value Write(napi_env env, napi_callback_info info) {
+napi_value OpenStream(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  const int32_t handle = call.i32(0);
+  return from_int(env, call.ok() ? call.engine().open_stream(handle) : kNoHandle);
+}
+/// (from, bytes): did it do something?
+template <bool (Engine::*Command)(Handle, std::span<const uint8_t>)>
+napi_value WithBytes(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   const int32_t handle = call.i32(0);
   const auto bytes = call.bytes(1);
-  return from_bool(env, call.ok() && call.engine().write(handle, bytes));
+  return from_bool(env, call.ok() && (call.engine().*Command)(handle, bytes));
 }
 /// sendFrame(from, to, tableWord, idLow, idHigh): bits of kSend*.
 napi_value SendFrame(napi_env env, napi_callback_info info) {
@@ -342,7 +349,7 @@ napi_value Close(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   const int32_t handle = call.i32(0);
   const int32_t how = call.i32(1);
-  return from_bool(env, call.ok() && how >= 0 && how <= 2 && call.engine().close(handle, static_cast<CloseHow>(how)));
+  return from_bool(env, call.ok() && how >= 0 && how <= 3 && call.engine().close(handle, static_cast<CloseHow>(how)));
 }
 /// "local ip\nport\nremote ip\nport\noriginal ip\nport" or undefined.
 napi_value Info(napi_env env, napi_callback_info info) {
@@ -398,10 +405,10 @@ napi_value BindEdits(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 /// profile(framing, side, maxHead, maxHeaders, maxTarget, http10, underscores, highWater, maxRetain, idleMs, headMs, lingerMs, lingerBytes,
-/// receivedCells, receivedIndex, sentCells, sentIndex, program, codes, maxFrameBytes, cutThroughBytes): cells are Float64Arrays or undefined; program is the byte-code of
-/// described framing, or undefined.
+/// receivedCells, receivedIndex, sentCells, sentIndex, program, codes, maxFrameBytes, cutThroughBytes, streamOptions, prefaceProfile): cells are Float64Arrays or
+/// undefined; program is the byte-code of described framing, or undefined; streamOptions are the words of HTTP/2, or undefined.
 napi_value AddProfile(napi_env env, napi_callback_info info) {
-  Call<21> call(env, info);
+  Call<23> call(env, info);
   Profile profile;
   profile.framing = static_cast<FramingKind>(call.i32(0));
   profile.side = static_cast<Side>(call.i32(1));
@@ -428,6 +435,15 @@ napi_value AddProfile(napi_env env, napi_callback_info info) {
     }
     profile.frames = std::make_shared<const FrameFraming>(std::move(*program), FrameLimits{static_cast<int64_t>(call.number(19)), static_cast<int64_t>(call.number(20))});
   }
+  if (profile.framing == FramingKind::kHttp2) {
+    const auto words = call.words(21);
+    if (words.size() != profile.streams.size()) {
+      napi_throw_type_error(env, nullptr, "sluice: not the options of HTTP/2");
+      return nullptr;
+    }
+    std::copy(words.begin(), words.end(), profile.streams.begin());
+  }
+  profile.preface = call.i32(22);
   return from_int(env, call.ok() ? call.engine().add_profile(profile) : -1);
 }
 /// Reads noDelay, keepAlive, idleS, intervalS, probes, mark, transparent, freebind from argument `first` on.
@@ -495,7 +511,11 @@ constexpr std::array kMethods{
     Method{"releaseBody", Plain<&Engine::release_body>},
     Method{"canReplay", CanReplay},
     Method{"relay", Relay},
-    Method{"write", Write},
+    Method{"openStream", OpenStream},
+    Method{"ping", Plain<&Engine::ping>},
+    Method{"sendBody", WithBytes<&Engine::send_body>},
+    Method{"endBody", WithBytes<&Engine::end_body>},
+    Method{"write", WithBytes<&Engine::write>},
     Method{"sendFrame", SendFrame},
     Method{"wantWhole", WantWhole},
     Method{"adopt", Adopt},

@@ -126,6 +126,8 @@ class BodyReader {
   [[nodiscard]] BodyFraming start(std::span<const int32_t> table, const RequestContext* request) noexcept;
   /// Bytes that are left of a body with known length (0 for others): a relay may read and send so many without looking.
   [[nodiscard]] uint64_t remaining() const noexcept;
+  /// All of a body with known length has been taken.
+  [[nodiscard]] bool is_used_up() const noexcept { return state_ == State::kLength && remaining_ == 0; }
   void skip(uint64_t bytes) noexcept;    ///< tells that `bytes` of `remaining()` were moved
   [[nodiscard]] Piece next(std::span<const uint8_t> input) noexcept;
   /// After kEnd: trailer lines that may be forwarded, each with CRLF.

@@ -771,9 +771,9 @@ uint32_t Connection::sendable(uint32_t id) const noexcept {
 
 // -------------------------------------------------------------------------------------------------------------------- writing
 
-bool Connection::can_open() const noexcept {
-  return !is_server_ && !is_broken_ && go_away_received_ < 0 && !is_draining_ && open_ < peer_max_streams_ &&
-         next_stream_ <= static_cast<uint32_t>(kLimitMaxStreamId);
+bool Connection::can_open(uint32_t more) const noexcept {
+  return !is_server_ && !is_broken_ && go_away_received_ < 0 && !is_draining_ && uint64_t{open_} + more < peer_max_streams_ &&
+         uint64_t{next_stream_} + 2 * uint64_t{more} <= static_cast<uint64_t>(kLimitMaxStreamId);
 }
 
 uint32_t Connection::request(const OutHead& head, bool ends) {

@@ -106,7 +106,12 @@ class Connection {
   [[nodiscard]] int64_t settings_deadline() const noexcept { return settings_deadline_; }
   /// Streams that count against a limit.
   [[nodiscard]] uint32_t open() const noexcept { return open_; }
-  [[nodiscard]] bool can_open() const noexcept;
+  /// `more`: so many others are about to be opened.
+  [[nodiscard]] bool can_open(uint32_t more = 0) const noexcept;
+  /// Most streams that the peer allows to be open at once.
+  [[nodiscard]] uint64_t max_streams() const noexcept { return peer_max_streams_; }
+  /// The last GOAWAY of a graceful end has been written.
+  [[nodiscard]] bool is_drained() const noexcept { return is_server_ ? go_away_sent_ >= 0 : is_draining_; }
   [[nodiscard]] bool peer_allows_connect() const noexcept { return peer_allows_connect_; }
 
   /// A message to send: the table and bytes of a head (empty: made from the edits), its edits, and how it is written.

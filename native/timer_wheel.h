@@ -14,6 +14,7 @@ struct TimerNode {
   TimerNode* previous = nullptr;
   double deadline_ms = 0;
   double slot_ms = 0;  ///< when its slot comes up
+  uint8_t tag = 0;     ///< the owner's
 };
 
 class TimerWheel {

@@ -25,8 +25,12 @@
  * - The head is there until it is forwarded or answered; what comes of the body before that waits within the stream's window. A byte of DATA is given back to the
  *   window when it has gone on to the other side, and none goes on while the other side has its watermark waiting: a slow reader stops its sender, and nobody else.
  * - `onEnd(from)` comes when the last byte has been put into frames for `to`, where that is a stream: while the peer's window holds it back the message is not over.
- * - `close(stream, how)`: RST_STREAM with CANCEL upstream and INTERNAL_ERROR downstream (`reset`, `now`); `flush`: what was queued goes out first, then NO_ERROR
- *   where the peer has not ended its own message. A final response or a `reply` to a request that is not over is such an end as well (RFC 9113 §8.1).
+ * - `close(stream, how)`: RST_STREAM with CANCEL upstream and INTERNAL_ERROR downstream (`reset`, `now`); `flush`: what was queued goes out first, then the same reset
+ *   where our message is not over; a tunnel gets END_STREAM, and NO_ERROR where the peer has not ended its own half. A final response or a `reply` to a request that is not over is such an end as well (RFC 9113 §8.1).
+ * - An upgrade is an extended CONNECT (RFC 8441) on a stream. EDIT_FLAG.UPGRADE writes a request of HTTP/1 as one, and one that goes to HTTP/1 with `connection: upgrade`: method
+ *   GET and the Upgrade line are the owner's edits. With EDIT_FLAG.TUNNEL the engine makes 101 a 200 and the other way round. No byte of a tunnel goes on before that.
+ * - With EDIT_FLAG.SHOW_BODY or SHOW_TRAILERS `forward` answers OPEN, also where there is no body: `onTrailers` and `onEnd` follow. What cannot have a body (HEAD, 204,
+ *   304) is not shown one: `onTrailers` only. SHOW_BODY leaves RETAIN without effect.
  * - EDIT_FLAG.CLOSE on a response drains the connection of the stream.
  * - A connection that ends takes its streams along: each gets its `onClosed` first, with the same reason. `onFault` of the connection itself (`where`: `connection`)
  *   comes before that; its GOAWAY is on its way and it closes by itself. A request that was broken and has been reset already is one with `where`: `stream`.

@@ -10,6 +10,7 @@ import type { Edits } from '../protocol/edits.js';
 import { Frame } from '../protocol/frame.js';
 import { compileFrameProgram, type FrameProgram, frameFaultCode } from '../protocol/frame-program.js';
 import { Head } from '../protocol/head.js';
+import { STREAM_ERROR } from '../protocol/stream-table.js';
 import type {
   Address,
   CloseReason,
@@ -34,13 +35,48 @@ const ARENA_BYTES = 48 * 1024 * 1024;
 /** Engine::kMaxEvents, words per event. */
 const MAX_EVENTS = 512;
 const EVENT_WORDS = 6;
-const EVENT = { ACCEPT: 1, CONNECTED: 2, HEAD: 3, PEEK: 4, END: 5, FAULT: 6, TIMEOUT: 7, CLOSED: 8, BYTES: 9, DRAINED: 10, FRAME: 11 } as const;
-const CLOSE_REASONS: readonly CloseReason[] = ['local', 'remote', 'reset', 'truncated', 'connect-failed', 'connect-timeout', 'unexpected', 'linger'];
+const EVENT = {
+  ACCEPT: 1,
+  CONNECTED: 2,
+  HEAD: 3,
+  PEEK: 4,
+  END: 5,
+  FAULT: 6,
+  TIMEOUT: 7,
+  CLOSED: 8,
+  BYTES: 9,
+  DRAINED: 10,
+  FRAME: 11,
+  PROTOCOL: 12,
+  STREAM: 13,
+  STREAM_LIMIT: 14,
+  GO_AWAY: 15,
+  PONG: 16,
+  BODY: 17,
+  TRAILERS: 18,
+} as const;
+const CLOSE_REASONS: readonly CloseReason[] = [
+  'local',
+  'remote',
+  'reset',
+  'truncated',
+  'connect-failed',
+  'connect-timeout',
+  'unexpected',
+  'linger',
+  'done',
+  'refused',
+];
+/** kFaultIn* and kFaultOf* of the addon. */
+const FAULT_WHERE = ['head', 'body', 'stream', 'connection'] as const;
+const FAULT_OF_STREAMS = 4;
 /** kSendAbove of the addon. */
 const SENT_ABOVE = 2;
 const REMOTE = CLOSE_REASONS.indexOf('remote');
-const CLOSE_HOW = { flush: 0, now: 1, reset: 2 } as const;
+const CLOSE_HOW = { flush: 0, now: 1, reset: 2, refuse: 3 } as const;
 const INDEX_MASK = 0xfffff;
+/** FramingKind of the addon; 3 and 4 are those of codecs. */
+const FRAMING_KIND: Readonly<Record<string, number | undefined>> = { raw: 0, inspect: 1, http1: 2, http2: 5 };
 
 const DEFAULT_HEAD_BYTES = 61_440;
 const DEFAULT_HEADERS = 100;
@@ -57,6 +93,10 @@ interface NativeEngine {
   releaseBody(connection: number): void;
   canReplay(connection: number): boolean;
   relay(a: number, b: number): void;
+  openStream(connection: number): number;
+  ping(connection: number): void;
+  sendBody(from: number, bytes: Uint8Array): boolean;
+  endBody(from: number, trailers: Uint8Array | undefined): boolean;
   write(connection: number, bytes: Uint8Array): boolean;
   adopt(connection: number, profile: number, skip: number): void;
   pause(connection: number): void;
@@ -108,7 +148,6 @@ class SocketEngine implements Engine {
   readonly #listenerProfiles = new Map<number, Profile>();
   readonly #accepts = new Map<number, (connection: number, listener: number) => ConnectionHandler | undefined>();
   readonly #faultNames: string[] = [];
-  readonly #faultProtocol = 'http1';
   readonly #traffic: Traffic = { received: 0, sent: 0, queued: 0 };
   /** Callers connect with the same options again and again. */
   readonly #socketNumbers = new WeakMap<ConnectOptions, readonly number[]>();
@@ -156,11 +195,13 @@ class SocketEngine implements Engine {
       const kind = events[at];
       const handle = events[at + 1];
       const index = handle & INDEX_MASK;
-      const handler = handlers[index];
+      let handler = handlers[index];
       if (this.#closing[index] === 1 && kind !== EVENT.CLOSED) continue;
       if (kind === EVENT.FRAME) {
         this.#onFrame(handle, events[at + 2], handler);
       } else if (kind === EVENT.HEAD) {
+        const parent = events[at + 3];
+        if (parent !== 0) handler = this.#onStream(parent, handle);
         if (handler === undefined) continue;
         this.#head.base = events[at + 2];
         handler.onHead?.(handle, this.#head);
@@ -173,7 +214,8 @@ class SocketEngine implements Engine {
         const framed = this.#framed[index];
         const cutShort = framed?.scripted !== undefined && framed.scripted.kept > 0 && events[at + 2] === REMOTE;
         if (framed !== undefined) this.#endFrames(index, framed);
-        handler?.onClosed(handle, cutShort ? 'truncated' : CLOSE_REASONS[events[at + 2]], errorName(events[at + 3]));
+        const name = events[at + 5] === 0 ? errorName(events[at + 3]) : streamErrorName(events[at + 4] >>> 0);
+        handler?.onClosed(handle, cutShort ? 'truncated' : CLOSE_REASONS[events[at + 2]], name);
       } else if (kind === EVENT.ACCEPT) {
         this.#accept(handle, events[at + 2]);
       } else if (kind === EVENT.CONNECTED) {
@@ -190,8 +232,40 @@ class SocketEngine implements Engine {
         this.#onBytes(handle, this.#bytes.subarray(start, start + events[at + 3]));
       } else if (kind === EVENT.DRAINED) {
         this.#releaseWaiters(this.#framed[index]);
+      } else if (kind === EVENT.BODY) {
+        const start = events[at + 2];
+        handler?.onBody?.(handle, this.#bytes.subarray(start, start + events[at + 3]));
+      } else if (kind === EVENT.TRAILERS) {
+        const start = events[at + 2];
+        handler?.onTrailers?.(handle, this.#bytes.subarray(start, start + events[at + 3]));
+      } else if (kind === EVENT.STREAM) {
+        this.#onStream(events[at + 2], handle);
+      } else if (kind === EVENT.STREAM_LIMIT) {
+        handler?.onStreamLimit?.(handle, events[at + 2]);
+      } else if (kind === EVENT.GO_AWAY) {
+        handler?.onGoAway?.(handle, streamErrorName(events[at + 2] >>> 0));
+      } else if (kind === EVENT.PONG) {
+        handler?.onPong?.(handle);
+      } else if (kind === EVENT.PROTOCOL) {
+        handler?.onProtocol?.(handle, events[at + 2]);
       }
     }
+  }
+
+  // ---- streams ----------------------------------------------------------------------------------------------------------------------------
+
+  /** Asks who takes a new stream; nobody: it is refused. A connection that was closed in this batch has lost its streams already. */
+  #onStream(connection: number, stream: number): ConnectionHandler | undefined {
+    const parent = connection & INDEX_MASK;
+    if (this.#closing[parent] === 1 || this.#handles[parent] !== connection) return undefined;
+    let handler: ConnectionHandler | undefined;
+    try {
+      handler = this.#handlers[parent]?.onStream?.(connection, stream);
+    } finally {
+      if (handler === undefined) this.#close(stream, CLOSE_HOW.refuse);
+      else this.#own(stream, handler);
+    }
+    return handler;
   }
 
   // ---- frames -----------------------------------------------------------------------------------------------------------------------------
@@ -290,46 +364,39 @@ class SocketEngine implements Engine {
     this.#handles[index] = connection;
   }
 
-  #fault(framed: FramedConnection | undefined, number: number, offset: number, status: number, inBody: number): FramingFault {
-    const where = inBody === 1 ? 'body' : 'head';
+  #fault(framed: FramedConnection | undefined, number: number, offset: number, status: number, flags: number): FramingFault {
+    const where = FAULT_WHERE[flags & 3];
     if (framed !== undefined) {
       const { codec, program } = framed.framing;
       return { protocol: codec.name, code: program === undefined ? '' : frameFaultCode(number, program), offset, status, where };
     }
     this.#faultNames[number] ??= this.#native.faultName(number);
-    return { protocol: this.#faultProtocol, code: this.#faultNames[number], offset, status, where };
+    return { protocol: (flags & FAULT_OF_STREAMS) === 0 ? 'http1' : 'http2', code: this.#faultNames[number], offset, status, where };
   }
 
-  // ---- streams ----------------------------------------------------------------------------------------------------------------------------
-
-  openStream(_connection: number, _handler: ConnectionHandler): number {
-    return 0;
+  openStream(connection: number, handler: ConnectionHandler): number {
+    const stream = this.#native.openStream(connection);
+    if (stream !== 0) this.#own(stream, handler);
+    return stream;
   }
-  ping(_connection: number): void {}
-  sendBody(_from: number, _bytes: Uint8Array): boolean {
-    return false;
+  ping(connection: number): void {
+    this.#native.ping(connection);
   }
-  endBody(_from: number, _trailers?: Uint8Array): boolean {
-    return false;
+  sendBody(from: number, bytes: Uint8Array): boolean {
+    return this.#native.sendBody(from, bytes);
+  }
+  endBody(from: number, trailers?: Uint8Array): boolean {
+    return this.#native.endBody(from, trailers);
   }
 
   profile(options: ProfileOptions): Profile {
     const { framing } = options;
-    if (typeof framing !== 'string' && 'connect' in framing) throw new ConfigError(`the native engine has no framing ${framing.name}`);
     const frames = typeof framing !== 'string' && 'framing' in framing ? this.#frameProfile(framing, options) : undefined;
-    const kind =
-      framing === 'raw'
-        ? 0
-        : framing === 'inspect'
-          ? 1
-          : frames !== undefined
-            ? frames.program === undefined
-              ? 3
-              : 4
-            : framing.name === 'http1'
-              ? 2
-              : -1;
-    if (kind < 0) throw new ConfigError(`the native engine has no framing ${framing}`);
+    const streams = typeof framing !== 'string' && 'connect' in framing ? framing : undefined;
+    const kind = frames === undefined ? FRAMING_KIND[typeof framing === 'string' ? framing : framing.name] : frames.program === undefined ? 3 : 4;
+    if (kind === undefined || (kind === FRAMING_KIND.http2) !== (streams !== undefined)) {
+      throw new ConfigError(`the native engine has no framing ${typeof framing === 'string' ? framing : framing.name}`);
+    }
     const maxHeadBytes = options.maxHeadBytes ?? DEFAULT_HEAD_BYTES;
     const bufferBytes = options.bufferLimitBytes ?? DEFAULT_BUFFER_BYTES;
     const profile = this.#native.profile(
@@ -354,6 +421,8 @@ class SocketEngine implements Engine {
       frames?.program?.codes.length ?? 0,
       frames?.maxFrameBytes ?? 0,
       options.cutThroughBytes ?? 0,
+      streams === undefined ? undefined : (options.streamOptions ?? streams.options({})),
+      options.prefaceProfile ?? -1,
     );
     if (frames !== undefined) this.#codecs.set(profile, frames);
     if (profile < 0)
@@ -491,13 +560,16 @@ class SocketEngine implements Engine {
     this.#native.drain(connection);
   }
   close(connection: number, how: 'flush' | 'now' | 'reset'): void {
+    this.#close(connection, CLOSE_HOW[how]);
+  }
+  #close(connection: number, how: number): void {
     const index = connection & INDEX_MASK;
     if (index >= this.#closing.length) {
       const larger = new Uint8Array(2 * index);
       larger.set(this.#closing);
       this.#closing = larger;
     }
-    if (this.#native.close(connection, CLOSE_HOW[how])) this.#closing[index] = 1;
+    if (this.#native.close(connection, how)) this.#closing[index] = 1;
   }
 
   info(connection: number): ConnectionInfo | undefined {
@@ -575,6 +647,9 @@ const socketNumbers = (options: SocketOptions): number[] => [
 const ERROR_NAMES = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
 /** `ECONNRESET` and so on; empty for 0. */
 const errorName = (errno: number): string => (errno === 0 ? '' : (ERROR_NAMES.get(errno) ?? `errno ${errno}`));
+const STREAM_ERROR_NAMES = new Map<number, string>(Object.entries(STREAM_ERROR).map(([name, number]) => [number, name]));
+/** `CANCEL` and so on. */
+const streamErrorName = (error: number): string => STREAM_ERROR_NAMES.get(error) ?? `0x${error.toString(16)}`;
 const systemText = (errno: number): string => SYSTEM_TEXT[errorName(errno)] ?? errorName(errno);
 /** The few failures of opening a listener that a user meets. */
 const SYSTEM_TEXT: Readonly<Record<string, string>> = {
