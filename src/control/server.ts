@@ -530,7 +530,7 @@ export class Server {
             ...HOST_GAUGES.map((stat) => ({ name: stat, value: this.stats.value(prefix + stat) ?? 0, kind: 'gauge' as const })),
           ].sort((a, b) => (a.name < b.name ? -1 : 1)),
           edsHealth: endpoint.health,
-          failedActiveHealthCheck: false,
+          failedActiveHealthCheck: (this.stats.value(`${prefix}failed_active_hc`) ?? 0) > 0,
           failedOutlierCheck: false,
           weight: endpoint.weight,
           priority: endpoint.priority,

@@ -189,7 +189,7 @@ export interface ConnectionHandler {
   onFrame?(connection: number, frame: Frame): void;
   /** What an `inspect` connection has received so far (each time: all of it). `ended`: the peer sent FIN. Answer with `adopt` or `close`, or wait. */
   onPeek?(connection: number, bytes: Uint8Array, ended: boolean): void;
-  /** With EDIT_FLAG.SHOW_BODY: a piece of the body, good during this callback. Nothing goes on but what `sendBody` is given. */
+  /** With EDIT_FLAG.SHOW_BODY: a piece of the body, good during this callback. Nothing goes on but what `sendBody` is given, without a content-length; with RETAIN that is what is kept. */
   onBody?(from: number, bytes: Uint8Array): void;
   /**
    * With EDIT_FLAG.SHOW_BODY or SHOW_TRAILERS: the message is over but for its end. `trailers`: lines, each with its CRLF, or empty; good during this callback. With SHOW_BODY
@@ -290,6 +290,13 @@ export interface Engine {
 
   /** A stream on an upstream connection of a StreamFraming, for one request; 0: the peer takes none now (`onStreamLimit`), is going away, or ids are used up. */
   openStream(connection: number, handler: ConnectionHandler): number;
+  /**
+   * Sends a request made here on an upstream stream: `edits` has method, target and lines, `host` among them, and `body` is all of its body. What comes back is told
+   * as for any request; `show` takes it.
+   */
+  request(stream: number, edits: Edits, body?: Uint8Array): boolean;
+  /** Takes the pending head of a response for ourselves: a 1xx is dropped; of any other the body goes to `onBody`, its trailers to `onTrailers`, and `onEnd` follows. */
+  show(from: number): boolean;
   /** PING; `onPong` follows. */
   ping(connection: number): void;
 

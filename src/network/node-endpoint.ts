@@ -127,6 +127,8 @@ export abstract class Endpoint {
   tellsEnd = false;
   /** EDIT_FLAG.SHOW_BODY and SHOW_TRAILERS, of the message being read. `shownEnd`: all of it was shown, and `endBody` is awaited. */
   shows = 0;
+  /** A response that nobody but the handler gets (`Engine.show`). */
+  isOwn = false;
   shownEnd = false;
   messageBytes = 0;
   /** Of the message being read; -1: not known. */
@@ -150,13 +152,13 @@ export abstract class Endpoint {
   }
   /** What has come may be moved on. */
   get mayMove(): boolean {
-    return !this.held && !this.paused && (this.sink !== undefined || this.discard);
+    return !this.held && !this.paused && (this.sink !== undefined || this.discard || this.isOwn);
   }
 }
 
 /** Nothing in `Trailers`. */
 export const NO_BYTES = new Uint8Array(0);
-const NOTHING_ASKED: RequestContext = { isHead: false, isConnect: false, isUpgrade: false, isHttp11: true };
+export const NOTHING_ASKED: RequestContext = { isHead: false, isConnect: false, isUpgrade: false, isHttp11: true };
 
 /** What a request asks for, for the framing of its response. */
 export const requestOf = ({ flags }: Head): RequestContext => ({

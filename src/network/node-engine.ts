@@ -767,6 +767,16 @@ class NodeEngine implements Engine {
     const connection = this.#findConnection(handle);
     return connection === undefined ? 0 : (this.#streams.open(connection, handler)?.handle ?? 0);
   }
+  request(stream: number, edits: Edits, body: Uint8Array = NO_BYTES): boolean {
+    const endpoint = this.#find(stream);
+    if (endpoint === undefined || !this.#messages.request(endpoint, edits, body)) return false;
+    this.#wake();
+    return true;
+  }
+  show(from: number): boolean {
+    const endpoint = this.#find(from);
+    return endpoint !== undefined && this.#messages.show(endpoint);
+  }
   ping(handle: number): void {
     const connection = this.#findConnection(handle);
     if (connection !== undefined) this.#streams.ping(connection);

@@ -14,7 +14,7 @@ import { EDIT, EDIT_FLAG, HEAD_FLAG } from '../protocol/head-layout.js';
 import { STREAM_ERROR } from '../protocol/stream-table.js';
 import { FORWARD } from './engine.js';
 import type { NodeConnection } from './node-connection.js';
-import { type Endpoint, type EngineCore, EVENT, NO_BYTES, RX, requestAsSent, requestOf, type Trailers, TX } from './node-endpoint.js';
+import { type Endpoint, type EngineCore, EVENT, NO_BYTES, NOTHING_ASKED, RX, requestAsSent, requestOf, type Trailers, TX } from './node-endpoint.js';
 import { linesOf, NodeStream } from './node-stream.js';
 
 const HEAD_ALONE: OutHead = { framing: 'none', contentLength: -1, close: false, keepAlive: false, upgrade: false };
@@ -155,11 +155,13 @@ export class Messages {
 
   #move(from: Endpoint, bytes: Uint8Array, isLent: boolean, ends: boolean): void {
     from.messageBytes += bytes.length;
-    if (from.retained !== undefined) this.#retain(from, bytes, isLent);
     const { sink } = from;
-    if (sink === undefined) {
+    const isShown = (from.shows & EDIT_FLAG.SHOW_BODY) !== 0;
+    // Of a shown body what is sent in its place is kept.
+    if (from.retained !== undefined && !isShown) this.#retain(from, bytes, isLent);
+    if (sink === undefined && !from.isOwn) {
       if (from instanceof NodeStream) from.settle();
-    } else if ((from.shows & EDIT_FLAG.SHOW_BODY) !== 0) {
+    } else if (sink === undefined || isShown) {
       if (bytes.length > 0) from.handler?.onBody?.(from.handle, bytes);
       if (from instanceof NodeStream && !from.finished && !from.blocked) from.settle();
     } else {
@@ -216,8 +218,13 @@ export class Messages {
 
   /** All of a body has been read. */
   #bodyRead(from: Endpoint, trailers: Trailers, tells: boolean): void {
-    if (from.sink === undefined || from.shows === 0) {
+    if ((from.sink === undefined && !from.isOwn) || from.shows === 0) {
       this.#end(from, trailers, tells);
+      return;
+    }
+    if (from.isOwn) {
+      from.handler?.onTrailers?.(from.handle, linesIn(trailers));
+      if (!from.finished) this.#end(from, trailers, true);
       return;
     }
     const mustEnd = (from.shows & EDIT_FLAG.SHOW_BODY) !== 0;
@@ -250,6 +257,7 @@ export class Messages {
     const { sink: to } = from;
     from.endWaits = false;
     from.shows = 0;
+    from.isOwn = false;
     if (to !== undefined) {
       to.tx = TX.DONE;
       to.source = undefined;
@@ -398,7 +406,7 @@ export class Messages {
       return FORWARD.OPEN;
     }
     from.shows = asksTunnel ? 0 : flags & SHOWS;
-    if ((flags & EDIT_FLAG.RETAIN) !== 0 && !isShown) {
+    if ((flags & EDIT_FLAG.RETAIN) !== 0) {
       const copy = from instanceof NodeStream ? head : from.carrier.copyHead(head);
       from.retained = { head: copy, chunks: [], bytes: 0, trailers: NO_BYTES };
     }
@@ -519,13 +527,19 @@ export class Messages {
     if (to instanceof NodeStream) to.putResponse(head, edits, -1, false);
     else if (to.clientHttp11) putHead(to.carrier, head, edits, HEAD_ALONE);
     this.#core.markDirty(to.carrier);
-    from.head = undefined;
-    from.rx = RX.HEAD;
     if (to.isFull) {
       to.source = from;
       from.sink = to;
       this.throttle(from, to);
     }
+    this.#interimOver(from);
+    if (status === 100) this.release(to);
+    return FORWARD.DONE;
+  }
+  /** A 1xx is dealt with: on to the next head. */
+  #interimOver(from: Endpoint): void {
+    from.head = undefined;
+    from.rx = RX.HEAD;
     if (from instanceof NodeStream) this.nextHead(from);
     else {
       const connection = from.carrier;
@@ -533,8 +547,6 @@ export class Messages {
       connection.session?.next(connection.input);
       if (connection.input.unread > 0 || connection.input.ended) this.#core.enqueue(connection);
     }
-    if (status === 100) this.release(to);
-    return FORWARD.DONE;
   }
 
   /** The answer that begins a tunnel has the status of the protocol that it goes to: 101 is what HTTP/2 calls 200 (RFC 8441 §5). */
@@ -675,6 +687,49 @@ export class Messages {
     }, lingerMs);
   }
 
+  /** See `Engine.request`. */
+  request(to: Endpoint, edits: Edits, body: Uint8Array): boolean {
+    if (!isMessage(to) || to.isDownstream || to.carrier.closing || to.carrier.input.ended || to.rx !== RX.IDLE || to.tx !== TX.IDLE) return false;
+    const hasBody = body.length > 0;
+    if (to instanceof NodeStream) {
+      if (!to.set.codec.canOpen) return false;
+      if (!to.putRequest(undefined, edits, { contentLength: -1, scheme: 'http', upgrade: false }, !hasBody)) return false;
+    } else {
+      const connection = to.carrier;
+      if (connection.session === undefined) return false;
+      connection.outFraming = hasBody ? 'length' : 'none';
+      const how = { ...HEAD_ALONE, framing: connection.outFraming, contentLength: hasBody ? body.length : -1 };
+      connection.putHead(connection.session, undefined, edits, how);
+    }
+    const { bytes, ints } = edits;
+    const method = Buffer.from(bytes.buffer, bytes.byteOffset + ints[EDIT.METHOD], Math.max(0, ints[EDIT.METHOD_BYTES])).toString('latin1');
+    to.request = { ...NOTHING_ASKED, isHead: method === 'HEAD' };
+    to.rx = RX.HEAD;
+    to.tx = TX.BODY;
+    if (hasBody) to.putBody(body, true, true);
+    if (!(to instanceof NodeStream)) to.tx = TX.DONE;
+    else if (to.endSent) this.endGone(to);
+    this.#core.markDirty(to.carrier);
+    return true;
+  }
+  /** See `Engine.show`. */
+  show(from: Endpoint): boolean {
+    const { head } = from;
+    if (!isMessage(from) || from.isDownstream || from.carrier.closing || from.rx !== RX.PENDING || head === undefined) return false;
+    if (head.status < 200 && head.status !== 101) {
+      this.#interimOver(from);
+      return true;
+    }
+    from.inFraming = startBody(from, head, from.request);
+    if (from.inFraming === 'until-close') from.keepAlive = false;
+    from.head = undefined;
+    from.isOwn = true;
+    from.shows = SHOWS;
+    from.rx = RX.BODY;
+    this.#core.enqueue(from);
+    return true;
+  }
+
   /** See `Engine.releaseBody`. A tunnel's bytes wait for the tunnel. */
   release(from: Endpoint): void {
     const { sink } = from;
@@ -686,6 +741,7 @@ export class Messages {
   send(from: Endpoint, bytes: Uint8Array): boolean {
     const { sink } = from;
     if ((from.shows & EDIT_FLAG.SHOW_BODY) === 0 || sink === undefined || (from.rx !== RX.BODY && !from.shownEnd)) return false;
+    this.#retain(from, bytes, true);
     sink.putBody(bytes, true, false);
     this.#core.markDirty(sink.carrier);
     this.throttle(from, sink);

@@ -85,7 +85,7 @@ export class NodeStream extends Endpoint {
   }
 
   /** Sends the request. False: the connection takes none. */
-  putRequest(head: Head, edits: Edits, how: OutFields, ends: boolean): boolean {
+  putRequest(head: Head | undefined, edits: Edits, how: OutFields, ends: boolean): boolean {
     const { codec } = this.set;
     const before = codec.output.length;
     const id = codec.request(head, edits, how, ends);

@@ -2,13 +2,16 @@
 import type { StatsStore } from '../base/stats.js';
 import type { Address, Engine } from '../network/engine.js';
 import type { BreakerUses } from './cluster/breaker-use.js';
+import type { Cluster } from './cluster/cluster.js';
 import { ClusterManager } from './cluster/cluster-manager.js';
 import type { Host } from './cluster/host.js';
 import { type HttpFramings, ProxyContext, type ProxyLog } from './context.js';
 import type { DrainStrategy } from './drain-sequence.js';
+import { GrpcProbe } from './health/grpc-probe.js';
+import { HealthChecker } from './health/health-check.js';
 import { type ConnectionCounts, ownConnectionCounts } from './listener/connection-count.js';
 import { ActiveListener } from './listener/listener.js';
-import { HostPools } from './router/host-pools.js';
+import { HostPools, probeConnectOptions } from './router/host-pools.js';
 import type { EndpointConfig, ListenerConfig, RuntimeConfig } from './runtime.js';
 
 export interface ProxyOptions {
@@ -108,7 +111,12 @@ class WorkerProxy implements Proxy {
     const counts = options.connectionCounts ?? ownConnectionCounts();
     this.#context = new ProxyContext(options.engine, options.stats, options.log, this.#clusters, options.httpFramings, counts);
     this.#clusters.onAdded = (cluster) => {
-      cluster.onHostRemoved = drainHost;
+      const checker = this.#healthChecker(cluster);
+      cluster.onHostRemoved = (host) => {
+        drainHost(host);
+        checker?.remove(host);
+      };
+      if (checker !== undefined) cluster.onHostAdded = (host) => checker.add(host);
     };
   }
 
@@ -196,6 +204,15 @@ class WorkerProxy implements Proxy {
   }
   clusterStatus(): ClusterStatus[] {
     return [...this.#clusters.values()].map((cluster) => ({ name: cluster.name, hosts: cluster.hosts.map(statusOf) }));
+  }
+
+  #healthChecker(cluster: Cluster): HealthChecker | undefined {
+    const { healthCheck } = cluster.config;
+    if (healthCheck === undefined) return undefined;
+    const context = this.#context;
+    return new HealthChecker(cluster, healthCheck, this.stats, context.wheel, (host, owner) => {
+      return new GrpcProbe(context, probeConnectOptions(context, cluster, host, healthCheck.altPort), healthCheck.how, owner);
+    });
   }
 
   #remove(name: string, listener: ActiveListener): void {

@@ -8,6 +8,7 @@ import type { HeadView } from '../protocol/head.js';
 import type { StreamLimits } from '../protocol/stream-framing.js';
 import type { HeartbeatOptions } from '../stream/rpc/rpc-pool.js';
 import type { AccessLog } from './access-log/access-log.js';
+import type { GrpcProbeOptions } from './health/grpc-probe.js';
 import type { FilterOverrides, HttpFilterConfig } from './http/filters/chain.js';
 import type { HeaderMutation } from './route/header-mutation.js';
 
@@ -341,6 +342,8 @@ export interface ClusterConfig {
   readonly idleTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
   readonly http: HttpUpstreamOptions;
+  /** Absent: hosts are not checked. */
+  readonly healthCheck?: HealthCheckConfig;
   /** Absent: defaults. */
   readonly rpc?: RpcOptions;
   readonly maxConnectionDurationMs: number;
@@ -353,6 +356,26 @@ export interface ClusterConfig {
   readonly source: { readonly ip: string; readonly port?: number } | undefined;
   /** The v3 Cluster as configured, for config_dump. */
   readonly configured: object;
+}
+/** How, and how often, hosts are asked whether they are well. */
+export interface HealthCheckConfig {
+  readonly how: { readonly kind: 'grpc' } & GrpcProbeOptions;
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  readonly initialJitterMs: number;
+  readonly intervalJitterMs: number;
+  readonly intervalJitterPercent: number;
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+  /** While the cluster has never had a connection; of hosts found healthy and of others. */
+  readonly noTrafficIntervalMs: number;
+  readonly noTrafficHealthyIntervalMs: number;
+  /** Of an unhealthy host; and the first one after a host has changed. */
+  readonly unhealthyIntervalMs: number;
+  readonly unhealthyEdgeIntervalMs: number;
+  readonly healthyEdgeIntervalMs: number;
+  /** In place of the endpoint's own; 0: that. */
+  readonly altPort: number;
 }
 /** How a cluster's hosts are spoken to in HTTP. */
 export interface HttpUpstreamOptions {

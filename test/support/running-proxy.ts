@@ -73,6 +73,8 @@ export interface RouteOptions {
   readonly host?: string;
   /** Format of the access log. */
   readonly log?: string;
+  /** YAML of the filters before the router, indented by nothing. */
+  readonly filters?: string;
 }
 
 /** Moves every line to the right. */
@@ -91,6 +93,7 @@ export const httpConfig = ({
   upstreams,
   host = '',
   log,
+  filters = '',
 }: RouteOptions): string => `
 static_resources:
   listeners:
@@ -103,6 +106,7 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: in
           http_filters:
+${indent(filters, 10)}
           - name: envoy.filters.http.router
             typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
 ${

@@ -82,6 +82,9 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
   'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': {
     emitFilterState: 'for access loggers that are not there',
   },
+  'envoy.config.core.v3.HealthCheck': {
+    tlsOptions: 'there is no TLS to upstreams yet',
+  },
   'envoy.config.route.v3.RouteConfiguration': { metadata: 'free text for others' },
   'envoy.config.route.v3.VirtualHost': {
     metadata: 'free text for others',

@@ -5,6 +5,7 @@ import type { Breakers, ClusterConfig, EndpointConfig, HttpUpstreamOptions, RpcO
 import type * as v3 from '../config/types.js';
 import { compileAddress, compileSocketAddress, compileSocketOptions } from './common.js';
 import { type Fields, typeOf } from './context.js';
+import { compileHealthCheck } from './health-check.js';
 import { compileHttp1Options } from './http-manager.js';
 import { compileHttp2Limits, compileHttp2Options, HTTP2_LIMITS, HTTP2_OPTIONS, headLimits } from './http2-options.js';
 import { checkTransportSocket } from './listeners.js';
@@ -57,6 +58,7 @@ function compileCluster(cluster: Fields<v3.Cluster>, defaultBind: Bind | undefin
       intervalS: keepalive.get('keepaliveInterval'),
       probes: keepalive.get('keepaliveProbes'),
     });
+  const healthCheck = compileHealthCheck(cluster);
   const altStatName = cluster.get('altStatName');
   const config: ClusterConfig = {
     name,
@@ -75,6 +77,7 @@ function compileCluster(cluster: Fields<v3.Cluster>, defaultBind: Bind | undefin
     breakers: compileBreakers(cluster),
     bufferLimitBytes: cluster.get('perConnectionBufferLimitBytes') ?? 1024 * 1024,
     ...compileProtocolOptions(cluster),
+    ...(healthCheck === undefined ? {} : { healthCheck }),
     socket: { ...bind?.socket, ...(keepAlive === undefined ? {} : { keepAlive }) },
     source: bind?.source,
     configured: cluster.value,

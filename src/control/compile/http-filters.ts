@@ -1,4 +1,5 @@
 import type { FilterOverride, FilterOverrides, HttpFilterConfig } from '../../proxy/http/filters/chain.js';
+import { grpcHttp1Bridge } from '../../proxy/http/filters/grpc-http1-bridge.js';
 import { grpcStats } from '../../proxy/http/filters/grpc-stats.js';
 import { grpcWeb } from '../../proxy/http/filters/grpc-web.js';
 import type * as v3 from '../config/types.js';
@@ -13,6 +14,7 @@ type Create = HttpFilterConfig['create'];
 const COMPILERS: Readonly<Record<string, (config: Fields<v3.Any>) => Create>> = {
   [`${FILTERS}.grpc_stats.v3.FilterConfig`]: (config) => compileGrpcStats(config as unknown as Fields<v3.GrpcStatsConfig>),
   [`${FILTERS}.grpc_web.v3.GrpcWeb`]: () => () => grpcWeb,
+  [`${FILTERS}.grpc_http1_bridge.v3.Config`]: (config) => compileGrpcBridge(config as unknown as Fields<v3.GrpcBridgeConfig>),
 };
 
 /** The filters of a manager before its router, and the router, which must be the last one. A filter that is not known is a problem. */
@@ -91,4 +93,12 @@ function compileGrpcStats(config: Fields<v3.GrpcStatsConfig>): Create {
     replaceDots: config.get('replaceDotsInGrpcServiceName') === true,
   };
   return ({ stats }) => grpcStats(stats, options);
+}
+
+function compileGrpcBridge(config: Fields<v3.GrpcBridgeConfig>): Create {
+  const filter = grpcHttp1Bridge({
+    upgradeProtobuf: config.get('upgradeProtobufToGrpc') === true,
+    ignoreQuery: config.get('ignoreQueryParameters') === true,
+  });
+  return () => filter;
 }

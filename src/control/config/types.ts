@@ -1633,7 +1633,7 @@ export interface HealthCheck {
   readonly reuseConnection?: boolean;
   readonly httpHealthCheck?: HttpHealthCheck;
   readonly tcpHealthCheck?: TcpHealthCheck;
-  readonly grpcHealthCheck?: Message;
+  readonly grpcHealthCheck?: GrpcHealthCheck;
   readonly customHealthCheck?: Message;
   readonly noTrafficInterval?: DurationMs;
   readonly noTrafficHealthyInterval?: DurationMs;
@@ -1670,6 +1670,13 @@ export interface HttpHealthCheck {
   readonly codecClientType?: 'HTTP1' | 'HTTP2' | 'HTTP3';
   readonly serviceNameMatcher?: StringMatcher;
   readonly method?: 'METHOD_UNSPECIFIED' | 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'CONNECT' | 'OPTIONS' | 'TRACE' | 'PATCH';
+}
+
+/** `envoy.config.core.v3.HealthCheck.GrpcHealthCheck`. */
+export interface GrpcHealthCheck {
+  readonly serviceName?: string;
+  readonly authority?: string;
+  readonly initialMetadata?: readonly HeaderValueOption[];
 }
 
 /** `envoy.config.core.v3.HealthCheck.TcpHealthCheck`. */

@@ -40,6 +40,8 @@ export class Cluster {
   readonly #onPanic: () => void;
   /** Called with each host that has left the cluster, so that its pool is drained. */
   onHostRemoved: (host: Host) => void = () => {};
+  /** Called with each host that has come, so that it is checked. */
+  onHostAdded: (host: Host) => void = () => {};
 
   /** `use`: what is taken of its circuit breakers; default: by this thread alone. */
   constructor(config: ClusterConfig, stats: StatsStore, random: Random = Math.random, use: BreakerUse = ownBreakerUse()) {
@@ -85,21 +87,25 @@ export class Cluster {
       if (!wanted.has(key)) wanted.set(key, endpoint);
     }
     const gone = [...this.#hosts.values()].filter((host) => !wanted.has(host.key));
-    let added = 0;
+    const added: Host[] = [];
     for (const [key, endpoint] of wanted) {
       const host = this.#hosts.get(key);
       if (host !== undefined) host.update(endpoint);
       else {
-        this.#hosts.set(key, new Host(endpoint, this.#store, this.#prefix));
-        added++;
+        const host = new Host(endpoint, this.#store, this.#prefix);
+        // Nobody knows yet: its first check says.
+        if (this.config.healthCheck !== undefined) host.setFailedActiveCheck(true);
+        this.#hosts.set(key, host);
+        added.push(host);
       }
     }
     for (const host of gone) this.#hosts.delete(host.key);
     // In the order of the configuration, whatever was there before.
     this.#set = this.#build([...wanted.keys()].map((key) => this.#hosts.get(key) as Host));
-    if (added > 0 || gone.length > 0) this.stats.membershipChange.inc();
+    if (added.length > 0 || gone.length > 0) this.stats.membershipChange.inc();
     this.#countMembers();
     for (const host of gone) this.#remove(host);
+    for (const host of added) this.onHostAdded(host);
   }
   /** A host said that it is about to stop: others are chosen while there are enough (panic threshold), for `LEAVING_MS`. By then it is gone, or it was not meant so. */
   leaves(host: Host): void {

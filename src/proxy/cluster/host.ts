@@ -20,12 +20,23 @@ export class HostStats {
   readonly rqSuccess: Counter;
   readonly rqTimeout: Counter;
   readonly rqTotal: Counter;
+  readonly #make: (name: string) => Counter;
 
   /**
    * `prefix`: `cluster.<name>.endpoint.<address>.`. Without a store, or when it is full, the counters are the worker's own and are seen by nobody else:
    * hosts come and go, and running out of cells must not stop the traffic.
    */
   constructor(stats: StatsStore | undefined, prefix: string) {
+    this.#make = (name) => {
+      const alone = new Counter(new Float64Array(1), 0);
+      if (stats === undefined) return alone;
+      try {
+        return stats.gauge(prefix + name);
+      } catch (error) {
+        if (error instanceof RangeError) return alone;
+        throw error;
+      }
+    };
     const own = new Float64Array(HOST_STATS.length);
     const [cxActive, cxConnectFail, cxTotal, rqActive, rqError, rqSuccess, rqTimeout, rqTotal] = HOST_STATS.map((name, index) => {
       if (stats === undefined) return new Counter(own, index);
@@ -45,6 +56,10 @@ export class HostStats {
     this.rqTimeout = rqTimeout;
     this.rqTotal = rqTotal;
   }
+  /** 1 where active health checking has found the host unhealthy; of clusters with health checks only. */
+  failedActiveCheck(): Counter {
+    return this.#make('failed_active_hc');
+  }
 }
 
 /** One address of a cluster. The object lives as long as the address is in the cluster: pools and counters hang on it. */
@@ -61,6 +76,9 @@ export class Host implements BalancedHost {
   edsHealth: EndpointConfig['health'];
   /** Requests, and TCP connections, in flight from this worker: what LEAST_REQUEST compares. The router counts it up and down. */
   active = 0;
+  /** What active health checking says. */
+  #failedActiveCheck = false;
+  #failedGauge: Counter | undefined;
   /** It said that it is about to stop: as good as unhealthy, for a while. */
   leaving = false;
   /** Set when the address has left the cluster: its pool closes what is idle and takes no new request. */
@@ -79,8 +97,18 @@ export class Host implements BalancedHost {
     this.stats = new HostStats(stats, `${statPrefix}endpoint.${this.key.replaceAll(/[.:[\]/]/g, '_')}.`);
   }
 
+  /** Active health checking has not found it healthy. */
+  get failedActiveCheck(): boolean {
+    return this.#failedActiveCheck;
+  }
+  setFailedActiveCheck(failed: boolean): void {
+    this.#failedActiveCheck = failed;
+    this.#failedGauge ??= this.stats.failedActiveCheck();
+    this.#failedGauge.set(failed ? 1 : 0);
+  }
+
   get health(): BalancedHost['health'] {
-    if (this.leaving) return 'unhealthy';
+    if (this.leaving || this.#failedActiveCheck) return 'unhealthy';
     switch (this.edsHealth) {
       case 'UNHEALTHY':
       case 'DRAINING':
@@ -103,6 +131,7 @@ export class Host implements BalancedHost {
   /** Health as `/clusters` prints it. */
   get healthFlags(): string {
     if (this.leaving) return '/going_away';
+    if (this.#failedActiveCheck) return '/failed_active_hc';
     switch (this.edsHealth) {
       case 'UNHEALTHY':
       case 'DRAINING':

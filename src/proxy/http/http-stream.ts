@@ -235,7 +235,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   onUpstreamBody(connection: Upstream, bytes: Uint8Array): void {
     if (connection !== this.exchange.upstream) return;
     const shown = this.exchange.filters?.responseBody(bytes);
-    if (shown !== undefined && shown.length > 0) this.#context.engine.sendBody(connection.handle, shown);
+    if (shown !== undefined && shown.length > 0 && this.#responseStarted) this.#context.engine.sendBody(connection.handle, shown);
   }
   onUpstreamTrailers(connection: Upstream, trailers: Uint8Array): void {
     const exchange = this.exchange;
@@ -248,7 +248,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const { filters } = exchange;
     if (filters === undefined) return;
     const last = filters.responseEnd(trailers);
-    if (!filters.wantsResponseBody || exchange.filters !== filters) return;
+    if (!filters.wantsResponseBody || exchange.filters !== filters || !this.#responseStarted) return;
     if (last !== undefined && last.length > 0) this.#context.engine.sendBody(connection.handle, last);
     this.#context.engine.endBody(connection.handle, filters.trailers);
   }
@@ -447,10 +447,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     }
     const exchange = this.exchange;
     exchange.replayable = (exchange.flags & REPLAYABLE) === REPLAYABLE && exchange.upgrade === '';
-    if (exchange.attempts > 1) {
-      exchange.filters?.retry();
-      if (this.#deadlines.isGrpc) exchange.grpcTimeoutMs = Math.max(1, this.#deadlines.stream - now);
-    }
+    if (exchange.attempts > 1 && this.#deadlines.isGrpc) exchange.grpcTimeoutMs = Math.max(1, this.#deadlines.stream - now);
     const edits = requestEdits(this.#manager, this.exchange, this.#record, head, this.#expectedTimeout(now));
     // A stream that comes too late on a connection that goes away was not processed, whatever its method.
     if (exchange.retry.on !== 0 || (connection.isReused && (exchange.replayable || connection.isStream))) edits.flag(EDIT_FLAG.RETAIN);
@@ -540,7 +537,11 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.exchange.details = 'via_upstream';
     this.#hostAnswered(status);
     if (manager.wantsResponseHead) this.#record.keepResponseHead(head);
-    this.exchange.filters?.responseHead(head);
+    if (this.exchange.filters?.responseHead(head) === false) {
+      // All of it goes to the filter; the client gets what comes of it when it is over.
+      engine.show(connection.handle);
+      return;
+    }
     const isConnect = (this.exchange.flags & HEAD_FLAG.CONNECT) !== 0;
     // RFC 8441 §5: where the one is answered with 101 the other is with 200.
     const isUpgraded = this.exchange.upgrade !== '' && (connection.isStream ? status < 300 : status === 101);
@@ -708,6 +709,10 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
   #responseIsDone(connection: Upstream, flags: number): void {
     this.exchange.upstream = undefined;
+    if (!this.#responseStarted) {
+      this.#keptResponseIsDone(connection, flags);
+      return;
+    }
     // After an attempt to upgrade nobody knows what the other side takes the connection for.
     if ((flags & FORWARD.REUSABLE) !== 0 && this.exchange.upgrade === '') {
       this.#finishUpstream();
@@ -721,6 +726,14 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.#complete();
   }
 
+  /** A response that a filter has kept is over: now what it made of it goes to the client. */
+  #keptResponseIsDone(connection: Upstream, flags: number): void {
+    const { filters, status } = this.exchange;
+    this.#finishUpstream();
+    if ((flags & FORWARD.REUSABLE) !== 0) connection.release();
+    else connection.discard();
+    this.#answer(filters?.response ?? localReply(status, undefined), this.exchange.details, 0, -1, false);
+  }
   #finishUpstream(): void {
     const cluster = this.exchange.cluster as Cluster;
     cluster.stats.recordTime(Math.max(0, this.#context.now - this.exchange.upstreamStart), this.exchange.origin.internal);
@@ -815,17 +828,20 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const { status } = reply;
     const { filters } = this.exchange;
     this.#dropUpstream();
-    if (this.exchange.isGrpc && reply.grpcStatus < 0) {
-      toGrpcReply(reply, grpcStatus);
-      this.exchange.grpcStatus = reply.grpcStatus;
+    // What a filter made of a response goes out as it is.
+    if (filters === undefined || reply !== filters.response) {
+      if (this.exchange.isGrpc) {
+        toGrpcReply(reply, reply.grpcStatus >= 0 ? reply.grpcStatus : grpcStatus);
+        this.exchange.grpcStatus = reply.grpcStatus;
+      }
+      filters?.localReply(reply);
     }
-    filters?.localReply(reply);
     const { body } = reply;
     this.exchange.status = reply.status;
     this.exchange.details = details;
     this.exchange.responseFlags |= flags;
     const edits = replyEdits(manager, this.exchange, this.#record, reply);
-    if (close || this.#owner.isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
+    if ((close && !this.#isStream) || this.#owner.isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
     this.exchange.responseBytes = body !== undefined && (this.exchange.flags & HEAD_FLAG.HEAD_METHOD) === 0 ? body.length : 0;
     if (!this.#closed && !engine.reply(this.handle, edits, body)) engine.close(this.handle, 'flush');
     if (this.exchange.cluster !== undefined && this.exchange.route?.action.kind === 'forward')

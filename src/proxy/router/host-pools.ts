@@ -253,6 +253,21 @@ export class HostPools {
   }
 }
 
+/** How to connect to a host for its health check: in HTTP/2, on the port that checks have. */
+export function probeConnectOptions(context: PoolContext, cluster: Cluster, host: Host, altPort: number): ConnectOptions {
+  const { config } = cluster;
+  const { profiles, streamFraming } = context;
+  // Not counted with the traffic, and never idle for long: the checks themselves say when it is of no use any more.
+  const { wire: _wire, ...profile } = upstreamProfile(cluster, streamFraming);
+  const options = connectOptions(
+    config,
+    host,
+    profiles.get({ ...profile, idleTimeoutMs: 0, streamOptions: streamFraming.options(config.http.streams) }),
+  );
+  const { address } = options;
+  return altPort === 0 || 'path' in address ? options : { ...options, address: { ...address, port: altPort } };
+}
+
 /** The pool for an HTTP request to `host`; made where it is the first. */
 export const poolOf = (context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority'], isHttp2: boolean): UpstreamPool =>
   poolsOf(context, cluster, host).get(priority, isHttp2);

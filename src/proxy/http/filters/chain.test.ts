@@ -74,7 +74,10 @@ test('heads go through the filters in order on the way up, in reverse on the way
       seen.push(`request ${name}`);
       return VERDICT.CONTINUE;
     },
-    onResponseHead: () => seen.push(`response ${name}`),
+    onResponseHead: () => {
+      seen.push(`response ${name}`);
+      return undefined;
+    },
     onLocalReply: () => seen.push(`reply ${name}`),
     onStreamEnd: () => seen.push(`end ${name}`),
   });
@@ -112,6 +115,32 @@ test('a filter may keep a body back and change the trailers', () => {
   assert.equal(filters.responseBody(text('two')), undefined);
   assert.equal(utf8(filters.responseEnd(text('t: 1\r\n'))), 'one two');
   assert.equal(utf8(filters.trailers), 'changed: 1\r\n');
+});
+
+test('a response that a filter keeps is not seen by those after it', () => {
+  const seen: string[] = [];
+  const first: StreamFilter = {
+    onResponseHead: () => assert.fail('seen'),
+    onResponseBody: () => assert.fail('seen'),
+    onResponseEnd: () => assert.fail('seen'),
+  };
+  const reply = { status: 200, body: undefined, contentType: '', grpcStatus: 0, headers: [] };
+  const keeping: StreamFilter = {
+    onResponseHead: () => VERDICT.STOP,
+    onResponseBody: (_call, bytes) => {
+      seen.push(utf8(bytes));
+      return undefined;
+    },
+    onResponseEnd: (call) => {
+      call.respond(reply);
+      return undefined;
+    },
+  };
+  const { filters } = active(first, keeping, {});
+  assert.equal(filters.responseHead(HEAD), false);
+  filters.responseBody(text('x'));
+  filters.responseEnd(text(''));
+  assert.deepEqual([seen, filters.response], [['x'], reply]);
 });
 
 test('a stopped head waits for resume, and goes on with the next filter', () => {

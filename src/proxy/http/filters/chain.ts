@@ -17,10 +17,10 @@ import type { Edits } from '../../../protocol/edits.js';
 import type { Head } from '../../../protocol/head.js';
 import type { Exchange } from '../exchange.js';
 
-/** What `onRequestHead` answers. */
+/** What `onRequestHead` and `onResponseHead` answer. */
 export const VERDICT = {
   CONTINUE: 0,
-  /** Until `FilterCall.resume` or `reply`. */
+  /** A request: until `FilterCall.resume` or `reply`. A response: the filter keeps it, and gives one of its own with `respond`. */
   STOP: 1,
 } as const;
 export type Verdict = (typeof VERDICT)[keyof typeof VERDICT];
@@ -45,8 +45,10 @@ export interface FilterCall {
   trailers: Uint8Array;
   /** Goes on after STOP, with the next filter. May be called at any time; a stream that is over ignores it. */
   resume(): void;
-  /** Answers the request, after STOP or in `onRequestHead`. */
+  /** Answers the request here, at any time; a response that has begun is cut off instead. */
   reply(reply: LocalReply, details: string): void;
+  /** What the client gets in place of a response that was stopped: in `onResponseEnd` at the latest. It goes out as it is. */
+  respond(reply: LocalReply): void;
 }
 
 /** What one filter does to one stream. Each method it has is one thing it wants; see the head of this file. */
@@ -58,10 +60,8 @@ export interface StreamFilter {
   onRequestBody?(call: FilterCall, bytes: Uint8Array): Uint8Array | undefined;
   /** Gives what is to come after all of the body; undefined: nothing. */
   onRequestEnd?(call: FilterCall): Uint8Array | undefined;
-  /** The request goes out once more, from its head on: what it has of the body comes again. */
-  onRetry?(call: FilterCall): void;
   /** The head of the final response. */
-  onResponseHead?(call: FilterCall, head: Head): void;
+  onResponseHead?(call: FilterCall, head: Head): Verdict | undefined;
   changeResponse?(call: FilterCall, head: Head, edits: Edits): void;
   appendResponse?(call: FilterCall, head: Head, edits: Edits): void;
   onResponseBody?(call: FilterCall, bytes: Uint8Array): Uint8Array | undefined;
@@ -144,6 +144,10 @@ export class ActiveFilters implements FilterCall {
   readonly #owner: FilterOwner;
   readonly #filters: readonly StreamFilter[];
   trailers: Uint8Array = NOTHING;
+  /** What a filter gives in place of a response that it has kept. */
+  response: LocalReply | undefined = undefined;
+  /** The filter that keeps the response; 0: none does, or the last one does. */
+  #keeper = 0;
   /** The filter that has the request's head; as many as there are: it has gone on. */
   #at = 0;
   #stopped = false;
@@ -219,12 +223,17 @@ export class ActiveFilters implements FilterCall {
     return this.#end(REQUEST);
   }
 
-  retry(): void {
-    for (const filter of this.#filters) filter.onRetry?.(this);
+  /** False: a filter keeps the response; those after it do not see it, but `response` when it is over. */
+  responseHead(head: Head): boolean {
+    for (let i = this.#filters.length - 1; i >= 0; i--) {
+      if (this.#filters[i].onResponseHead?.(this, head) !== VERDICT.STOP) continue;
+      this.#keeper = i;
+      return false;
+    }
+    return true;
   }
-
-  responseHead(head: Head): void {
-    for (let i = this.#filters.length - 1; i >= 0; i--) this.#filters[i].onResponseHead?.(this, head);
+  respond(reply: LocalReply): void {
+    this.response = reply;
   }
   changeResponse(head: Head, edits: Edits): void {
     for (let i = this.#filters.length - 1; i >= 0; i--) this.#filters[i].changeResponse?.(this, head, edits);
@@ -255,6 +264,7 @@ export class ActiveFilters implements FilterCall {
     let current: Uint8Array | undefined = bytes;
     for (let i = from; i < filters.length && current !== undefined; i++) {
       const filter = filters[way === REQUEST ? i : filters.length - 1 - i];
+      if (way === RESPONSE && filters.length - 1 - i < this.#keeper) break;
       const has = way === REQUEST ? filter.onRequestBody !== undefined : filter.onResponseBody !== undefined;
       if (has) current = way === REQUEST ? filter.onRequestBody?.(this, current) : filter.onResponseBody?.(this, current);
     }
@@ -266,6 +276,7 @@ export class ActiveFilters implements FilterCall {
     let last: Uint8Array | undefined;
     for (let i = 0; i < filters.length; i++) {
       const filter = filters[way === REQUEST ? i : filters.length - 1 - i];
+      if (way === RESPONSE && filters.length - 1 - i < this.#keeper) break;
       const added = way === REQUEST ? filter.onRequestEnd?.(this) : filter.onResponseEnd?.(this);
       if (added === undefined || added.length === 0) continue;
       const passed = this.#through(added, i + 1, way);

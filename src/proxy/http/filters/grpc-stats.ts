@@ -57,9 +57,7 @@ function withoutQuery(path: string): string {
 class GrpcStatsStream implements StreamFilter {
   readonly #find: (exchange: Exchange) => MethodStats | undefined;
   readonly #upstreamTimes: boolean;
-  #requests = new MessageReader();
-  /** Messages of the request that are counted: those of a retry are not counted again. */
-  #counted = 0;
+  readonly #requests = new MessageReader();
   readonly #responses = new MessageReader();
   #stats: MethodStats | undefined;
 
@@ -68,16 +66,10 @@ class GrpcStatsStream implements StreamFilter {
     this.#upstreamTimes = upstreamTimes;
   }
   onRequestBody(call: FilterCall, bytes: Uint8Array): Uint8Array {
+    const before = this.#requests.messages;
     this.#requests.push(bytes);
-    const { messages } = this.#requests;
-    if (messages > this.#counted) {
-      this.#of(call)?.requestMessages.inc(messages - this.#counted);
-      this.#counted = messages;
-    }
+    this.#of(call)?.requestMessages.inc(this.#requests.messages - before);
     return bytes;
-  }
-  onRetry(): void {
-    this.#requests = new MessageReader();
   }
   onResponseBody(call: FilterCall, bytes: Uint8Array): Uint8Array {
     const before = this.#responses.messages;

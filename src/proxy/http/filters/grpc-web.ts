@@ -28,7 +28,7 @@ class GrpcWebStream implements StreamFilter {
   /** What follows `application/grpc` upstream: `+proto` and the like, or nothing. */
   readonly #format: string;
   readonly #textResponse: boolean;
-  #decoder: Base64Decoder | undefined;
+  readonly #decoder: Base64Decoder | undefined;
   #encoder: Base64Encoder | undefined;
   #isGrpcResponse = false;
 
@@ -57,11 +57,8 @@ class GrpcWebStream implements StreamFilter {
   onRequestEnd(call: FilterCall): undefined {
     if (this.#decoder?.isWhole === false) refuse(call);
   }
-  onRetry(): void {
-    if (this.#decoder !== undefined) this.#decoder = new Base64Decoder();
-  }
 
-  onResponseHead(_call: FilterCall, head: Head): void {
+  onResponseHead(_call: FilterCall, head: Head): undefined {
     this.#isGrpcResponse = isGrpcType(head.known('content-type'));
     this.#encoder = this.#isGrpcResponse && this.#textResponse ? new Base64Encoder() : undefined;
   }
