@@ -242,7 +242,7 @@ void Engine::on_stream_data(Connection& connection, uint32_t id, std::span<const
     connection.streams->codec.consume(id, static_cast<uint32_t>(bytes.size()));
     return;
   }
-  const bool goes_on = !stream.held && !stream.paused && stream.in.empty() && (stream.rx_to != kNoHandle || stream.discard);
+  const bool goes_on = may_move(stream) && stream.in.empty() && (!stream.shows_body || bytes.size() <= show_room(stream));
   if (goes_on && stream.rx == Rx::kBody) {
     move_body(stream, bytes, ends);
     if (ends && !stream.ended && stream.rx == Rx::kBody) body_read(stream, 0);
@@ -251,6 +251,7 @@ void Engine::on_stream_data(Connection& connection, uint32_t id, std::span<const
     if (ends && !stream.ended) end_raw(stream);
   } else {
     stream.in.append(bytes);
+    if (stream.shows_body) enqueue(stream);
     if (ends && stream.in.empty()) pump_in(stream);
   }
 }
@@ -324,7 +325,9 @@ void Engine::run_stream(Stream& stream) {
     show_head(stream, kNoHandle);
     return;
   }
-  if (stream.shows_body) {
+  if (stream.is_own) {
+    give_back(stream, stream.owed);
+  } else if (stream.shows_body) {
     if (Endpoint* to = find(stream.rx_to); to != nullptr) settle(stream, *to);
   }
   pump_in(stream);
@@ -333,13 +336,13 @@ void Engine::run_stream(Stream& stream) {
 /// Moves what has come and had to wait, and the end if that has come too.
 void Engine::pump_in(Stream& stream) {
   const bool is_raw = stream.rx == Rx::kRaw;
-  if (stream.held || stream.paused || stream.closing || (stream.rx != Rx::kBody && !is_raw) || (stream.rx_to == kNoHandle && !stream.discard)) return;
+  if (stream.closing || (stream.rx != Rx::kBody && !is_raw) || !may_move(stream)) return;
   while (!stream.in.empty()) {
     auto bytes = stream.in.bytes();
     if (stream.shows_body) {
-      bytes = bytes.first(std::min(bytes.size(), events_.size() + 8 > kMaxEvents ? 0 : arena_room() & ~size_t{3}));
+      bytes = bytes.first(std::min(bytes.size(), show_room(stream)));
       if (bytes.empty()) {
-        enqueue(stream);
+        if (!stream.read_blocked) enqueue(stream);
         return;
       }
     }
