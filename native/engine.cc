@@ -409,7 +409,7 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
     case Rx::kHead:
       return !connection.read_blocked;
     case Rx::kBody:
-      return !connection.held && !connection.read_blocked && !connection.queued && (connection.rx_to != kNoHandle || connection.discard);
+      return !connection.held && !connection.read_blocked && !connection.queued && connection.has_sink();
     case Rx::kRaw:
       return !connection.read_blocked && connection.rx_to != kNoHandle;
     case Rx::kInspect:
@@ -507,7 +507,7 @@ void Engine::consume(Connection& connection) {
     case Rx::kBody:
     case Rx::kRaw:
       while (!connection.in.empty() && !connection.read_blocked && !connection.held && !connection.queued && (connection.rx == Rx::kBody || connection.rx == Rx::kRaw)) {
-        if (connection.rx_to == kNoHandle && !connection.discard) return;
+        if (!connection.has_sink()) return;
         const size_t taken = pump_bytes(connection, connection.in.bytes());
         if (connection.ended) return;
         connection.in.consume(taken);

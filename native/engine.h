@@ -170,6 +170,10 @@ class Engine {
   [[nodiscard]] bool can_replay(Handle handle) const;
   /// A stream for one request; kNoHandle: the peer takes none now.
   [[nodiscard]] Handle open_stream(Handle handle);
+  /// Sends a request made here, with all of its body, on an upstream stream or a free connection.
+  [[nodiscard]] bool request(Handle handle, const EditsRef& edits, std::span<const uint8_t> body);
+  /// Takes the pending head of a response: its body and trailers are shown, and nobody else gets them. A 1xx is dropped.
+  [[nodiscard]] bool show(Handle handle);
   void ping(Handle handle);
   /// Of a message forwarded with kEditFlagShowBody: bytes in place of those that were shown, and its end. False: there is none.
   [[nodiscard]] bool send_body(Handle from, std::span<const uint8_t> bytes);
@@ -275,6 +279,7 @@ class Engine {
   [[nodiscard]] size_t pump_bytes(Connection& connection, std::span<const uint8_t> input);
   void move_body(Endpoint& from, std::span<const uint8_t> data, bool ends);
   void show_body(Endpoint& from, std::span<const uint8_t> data);
+  void retain(Endpoint& from, std::span<const uint8_t> data);
   void body_read(Endpoint& from, size_t unread);
   void body_done(Endpoint& from, size_t unread);
   [[nodiscard]] static Trailers trailers_of(const Endpoint& from) noexcept;

@@ -276,6 +276,17 @@ napi_value Reply(napi_env env, napi_callback_info info) {
   const auto body = call.bytes(1);
   return from_bool(env, call.ok() && call.engine().reply(handle, call.host().edits(), body));
 }
+napi_value Request(napi_env env, napi_callback_info info) {
+  Call<2> call(env, info);
+  const int32_t handle = call.i32(0);
+  const auto body = call.bytes(1);
+  return from_bool(env, call.ok() && call.engine().request(handle, call.host().edits(), body));
+}
+napi_value Show(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  const int32_t handle = call.i32(0);
+  return from_bool(env, call.ok() && call.engine().show(handle));
+}
 napi_value Head(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);
   const int32_t handle = call.i32(0);
@@ -512,6 +523,8 @@ constexpr std::array kMethods{
     Method{"canReplay", CanReplay},
     Method{"relay", Relay},
     Method{"openStream", OpenStream},
+    Method{"request", Request},
+    Method{"show", Show},
     Method{"ping", Plain<&Engine::ping>},
     Method{"sendBody", WithBytes<&Engine::send_body>},
     Method{"endBody", WithBytes<&Engine::end_body>},

@@ -95,12 +95,15 @@ struct Engine::Endpoint : TimerNode {
   bool expects_continue = false;
   bool shows_body = false;
   bool shows_trailers = false;
+  bool is_own = false;  ///< a response that nobody gets but who wants to see it (`show`)
   http1::RequestContext request;
   std::unique_ptr<Retained> retained;
   uint64_t received = 0;
   uint64_t sent = 0;
   uint64_t message_bytes = 0;
 
+  /// What comes of a body has somewhere to go.
+  [[nodiscard]] bool has_sink() const noexcept { return rx_to != kNoHandle || discard || is_own; }
   [[nodiscard]] bool is_downstream() const noexcept { return profile->side == Side::kDownstream; }
 };
 

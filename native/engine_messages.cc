@@ -167,11 +167,8 @@ size_t Engine::pump_bytes(Connection& connection, std::span<const uint8_t> input
 /// A piece of a body that was read goes on: to the other side, or to whoever wants to see it. `ends`: it is the last, and no trailers follow.
 void Engine::move_body(Endpoint& from, std::span<const uint8_t> data, bool ends) {
   from.message_bytes += data.size();
-  if (from.retained != nullptr) {
-    auto& kept = from.retained->body;
-    if (kept.size() + data.size() <= from.profile->max_retain) kept.insert(kept.end(), data.begin(), data.end());
-    else drop_retained(from);
-  }
+  // Of a shown body what is sent in its place is kept.
+  if (!from.shows_body) retain(from, data);
   if (from.is_stream) {
     auto& stream = static_cast<Stream&>(from);
     stream.owed += data.size();
@@ -188,6 +185,14 @@ void Engine::move_body(Endpoint& from, std::span<const uint8_t> data, bool ends)
   if (to == nullptr) return;
   put_body(*to, data, ends && !from.shows_trailers);
   settle(from, *to);
+}
+
+/// Keeps bytes of a request for a retry.
+void Engine::retain(Endpoint& from, std::span<const uint8_t> data) {
+  if (from.retained == nullptr) return;
+  auto& kept = from.retained->body;
+  if (kept.size() + data.size() <= from.profile->max_retain) kept.insert(kept.end(), data.begin(), data.end());
+  else drop_retained(from);
 }
 
 /// The batch has room for it.
@@ -212,10 +217,11 @@ void Engine::body_read(Endpoint& from, size_t unread) {
       const auto lines = std::span(trailers.base(), trailers.lines.size());
       const int32_t where = place_bytes(lines);
       emit(EventKind::kTrailers, from.handle, where, static_cast<int32_t>(lines.size()));
+      from.shows_trailers = false;
     }
     Endpoint* const to = find(from.rx_to);
     const bool asks_tunnel = to != nullptr && to->is_stream && static_cast<Stream*>(to)->in_tunnel;
-    if (from.shows_body || (to != nullptr && !asks_tunnel && !put_end(*to, trailers))) {
+    if ((from.shows_body && !from.is_own) || (to != nullptr && !asks_tunnel && !put_end(*to, trailers))) {
       from.rx = Rx::kEnding;
       from.read_blocked = false;
       from.held = false;
@@ -230,7 +236,7 @@ void Engine::body_done(Endpoint& from, size_t unread) {
   from.rx = Rx::kDone;
   from.read_blocked = false;
   from.held = false;
-  from.shows_body = from.shows_trailers = false;
+  from.shows_body = from.shows_trailers = from.is_own = false;
   const bool thrown_away = std::exchange(from.discard, false);
   Endpoint* const to = find(from.rx_to);
   if (to != nullptr) {
@@ -348,8 +354,11 @@ int Engine::forward_request(Endpoint& from, Endpoint& to, const MessageHead& hea
   how.upgrade = to.is_stream ? asks_tunnel && !from.request.is_connect : is_upgrade;
   const bool is_kept = again && from.rx != Rx::kBody && from.retained->body.empty() && trailers_of(from).empty();
   if (!put_head(to, head, edits, how, (is_over || is_kept) && !asks_tunnel && !shows_body)) return kForwardStale;
-  from.shows_body = shows_body;
-  from.shows_trailers = (flags & layout::kEditFlagShowTrailers) != 0 && !asks_tunnel;
+  // Sent once more, what was seen is not shown again.
+  if (!again) {
+    from.shows_body = shows_body;
+    from.shows_trailers = (flags & layout::kEditFlagShowTrailers) != 0 && !asks_tunnel;
+  }
   to.request = from.request;
   to.request.is_upgrade = is_upgrade;
   to.rx = Rx::kHead;
@@ -366,7 +375,7 @@ int Engine::forward_request(Endpoint& from, Endpoint& to, const MessageHead& hea
   from.rx_to = to.handle;
   from.read_blocked = false;
   if (again) return forward_again(from, to);
-  if ((flags & layout::kEditFlagRetain) != 0 && !shows_body) {
+  if ((flags & layout::kEditFlagRetain) != 0) {
     from.retained = std::make_unique<Retained>();
     if (!from.is_stream) from.retained->head.assign(head.base, head.base + head.skipped + head.bytes);
   }
@@ -386,6 +395,8 @@ int Engine::forward_again(Endpoint& from, Endpoint& to) {
     enqueue(from);
     return kForwardOpen;
   }
+  // Its end waits for `end_body`.
+  if (from.shows_body) return kForwardOpen;
   quiet_from_ = from.handle;
   quiet_flags_ = kForwardOpen;
   body_read(from, 0);
@@ -523,6 +534,7 @@ bool Engine::send_body(Handle handle, std::span<const uint8_t> bytes) {
   if (from == nullptr || !from->shows_body || (from->rx != Rx::kBody && from->rx != Rx::kEnding)) return false;
   Endpoint* to = find(from->rx_to);
   if (to == nullptr) return false;
+  retain(*from, bytes);
   put_body(*to, bytes, false);
   if (from->rx == Rx::kBody && !from->is_stream) settle(*from, *to);
   return true;
@@ -535,6 +547,56 @@ bool Engine::end_body(Handle handle, std::span<const uint8_t> trailers) {
   Endpoint* to = find(from->rx_to);
   if (to != nullptr && !put_end(*to, {{reinterpret_cast<const char*>(trailers.data()), trailers.size()}, {}})) return true;
   body_done(*from, from->is_stream ? 0 : static_cast<Connection*>(from)->in.size());
+  return true;
+}
+
+// ---- requests made here -------------------------------------------------------------------------------------------------------------------
+
+bool Engine::request(Handle handle, const EditsRef& edits, std::span<const uint8_t> body) {
+  Endpoint* found = find(handle);
+  if (found == nullptr || found->is_downstream() || found->closing || !has_messages(*found) || found->rx != Rx::kIdle || found->tx != Tx::kIdle) return false;
+  Endpoint& to = *found;
+  Connection* const connection = to.is_stream ? nullptr : static_cast<Connection*>(found);
+  if (connection != nullptr && connection->eof) return false;
+  OutHead how;
+  how.framing = body.empty() ? BodyFraming::kNone : BodyFraming::kLength;
+  how.content_length = body.empty() || to.is_stream ? -1 : static_cast<int64_t>(body.size());
+  if (!put_head(to, {}, edits, how, body.empty())) return false;
+  constexpr std::string_view kHead = "HEAD";
+  const int32_t length = at(edits.ints, layout::kEditMethodBytes);
+  const auto* const method = reinterpret_cast<const char*>(edits.bytes.data()) + at(edits.ints, layout::kEditMethod);
+  to.request = {length > 0 && std::string_view(method, static_cast<size_t>(length)) == kHead, false, false, true};
+  to.rx = Rx::kHead;
+  to.tx = Tx::kBody;
+  to.tx_from = kNoHandle;
+  to.out_framing = how.framing;
+  if (connection != nullptr) disarm(*connection);
+  put_body(to, body, true);
+  if (connection != nullptr || static_cast<Stream&>(to).local_ended) to.tx = Tx::kDone;
+  return true;
+}
+
+bool Engine::show(Handle handle) {
+  Endpoint* found = find(handle);
+  if (found == nullptr || found->is_downstream() || found->closing || !has_messages(*found) || found->rx != Rx::kPending) return false;
+  Endpoint& from = *found;
+  const MessageHead head = head_of(from);
+  if (head.table.empty()) return false;
+  const int32_t status = at(head.table, layout::kHeadStatus);
+  if (status < 200 && status != 101) {
+    take_head(from, head.skipped + head.bytes);
+    from.rx = Rx::kHead;
+    enqueue(from);
+    return true;
+  }
+  const BodyFraming framing = start_response(from, head);
+  const bool is_over = from.is_stream ? (at(head.table, layout::kHeadFlags) & layout::kFlagEnd) != 0
+                                      : framing == BodyFraming::kNone || (framing == BodyFraming::kLength && content_length(head.table) == 0);
+  from.is_own = from.shows_body = from.shows_trailers = true;
+  from.rx = Rx::kBody;
+  take_head(from, head.skipped + head.bytes);
+  if (from.is_stream) end_request(static_cast<Stream&>(from));
+  (void)start_body(from, is_over);
   return true;
 }
 

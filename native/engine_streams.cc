@@ -235,7 +235,7 @@ void Engine::on_stream_data(Connection& connection, uint32_t id, std::span<const
     connection.streams->codec.consume(id, static_cast<uint32_t>(bytes.size()));
     return;
   }
-  const bool goes_on = !stream.held && !stream.paused && stream.in.empty() && (stream.rx_to != kNoHandle || stream.discard);
+  const bool goes_on = !stream.held && !stream.paused && stream.in.empty() && stream.has_sink();
   if (goes_on && stream.rx == Rx::kBody) {
     move_body(stream, bytes, ends);
     if (ends && !stream.ended && stream.rx == Rx::kBody) body_read(stream, 0);
@@ -319,6 +319,7 @@ void Engine::run_stream(Stream& stream) {
   }
   if (stream.shows_body) {
     if (Endpoint* to = find(stream.rx_to); to != nullptr) settle(stream, *to);
+    else if (stream.is_own) give_back(stream, stream.owed);
   }
   pump_in(stream);
 }
@@ -326,7 +327,7 @@ void Engine::run_stream(Stream& stream) {
 /// Moves what has come and had to wait, and the end if that has come too.
 void Engine::pump_in(Stream& stream) {
   const bool is_raw = stream.rx == Rx::kRaw;
-  if (stream.held || stream.paused || stream.closing || (stream.rx != Rx::kBody && !is_raw) || (stream.rx_to == kNoHandle && !stream.discard)) return;
+  if (stream.held || stream.paused || stream.closing || (stream.rx != Rx::kBody && !is_raw) || !stream.has_sink()) return;
   while (!stream.in.empty()) {
     auto bytes = stream.in.bytes();
     if (stream.shows_body) {

@@ -94,6 +94,8 @@ interface NativeEngine {
   canReplay(connection: number): boolean;
   relay(a: number, b: number): void;
   openStream(connection: number): number;
+  request(stream: number, body: Uint8Array | undefined): boolean;
+  show(from: number): boolean;
   ping(connection: number): void;
   sendBody(from: number, bytes: Uint8Array): boolean;
   endBody(from: number, trailers: Uint8Array | undefined): boolean;
@@ -378,6 +380,13 @@ class SocketEngine implements Engine {
     const stream = this.#native.openStream(connection);
     if (stream !== 0) this.#own(stream, handler);
     return stream;
+  }
+  request(stream: number, edits: Edits, body?: Uint8Array): boolean {
+    if (edits !== this.#edits) this.#bind(edits);
+    return this.#native.request(stream, body);
+  }
+  show(from: number): boolean {
+    return this.#native.show(from);
   }
   ping(connection: number): void {
     this.#native.ping(connection);
