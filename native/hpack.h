@@ -27,9 +27,12 @@ struct Fault {
 /// Codes `text` to `out` and gives the end.
 uint8_t* huffman_encode(std::span<const uint8_t> text, uint8_t* out) noexcept;
 
-/// The entries of a dynamic table (RFC 7541 §2.3.2); see dynamic-table.ts. `word` is the owner's.
+/// The entries of a dynamic table (RFC 7541 §2.3.2); see dynamic-table.ts. `word` is the owner's. An entry lies as the line that it becomes, `name: value`: the
+/// decoder moves it with one copy.
 class DynamicTable {
  public:
+  /// Between a name and its value.
+  static constexpr uint32_t kSeparatorBytes = 2;
   struct Entry {
     uint32_t start = 0;
     uint32_t name_bytes = 0;
@@ -47,14 +50,21 @@ class DynamicTable {
   [[nodiscard]] const Entry& at(uint32_t number) const noexcept { return entries_[number & mask_]; }
   [[nodiscard]] std::span<const uint8_t> name(const Entry& entry) const noexcept { return {bytes_.data() + entry.start, entry.name_bytes}; }
   [[nodiscard]] std::span<const uint8_t> value(const Entry& entry) const noexcept {
-    return {bytes_.data() + entry.start + entry.name_bytes, entry.value_bytes};
+    return {bytes_.data() + entry.start + entry.name_bytes + kSeparatorBytes, entry.value_bytes};
+  }
+  [[nodiscard]] std::span<const uint8_t> line(const Entry& entry) const noexcept {
+    return {bytes_.data() + entry.start, entry.name_bytes + kSeparatorBytes + entry.value_bytes};
   }
   /// Evicts until the table fits.
   void resize(uint32_t max_size) noexcept;
   /// Adds an entry, whose bytes must not be the table's own. False: it is larger than the table, which is empty now.
   bool add(std::span<const uint8_t> name, std::span<const uint8_t> value, uint32_t word);
+  /// The same with a line, whose name has so many bytes.
+  bool add_line(std::span<const uint8_t> line, uint32_t name_bytes, uint32_t word);
 
  private:
+  /// Makes the entry; gives where its line goes, or null where it is larger than the table.
+  [[nodiscard]] uint8_t* place(uint32_t name_bytes, uint32_t value_bytes, uint32_t word);
   [[nodiscard]] uint32_t oldest() const noexcept { return inserted_ - count_; }
   void evict(uint32_t most) noexcept;
   void grow_entries();
@@ -107,7 +117,14 @@ class Decoder {
   void fail(const http2::rules::FaultKind& kind) noexcept { fail(kind, field_); }
   [[nodiscard]] bool integer(uint8_t prefix, uint32_t& value) noexcept;
   [[nodiscard]] bool resize(uint32_t bytes) noexcept;
-  [[nodiscard]] bool find(uint32_t index, std::span<const uint8_t>& name, std::span<const uint8_t>& value, uint32_t& info) noexcept;
+  /// What an index stands for: a name, a value, or both. `line`: of an entry of the dynamic table; empty otherwise.
+  struct Found {
+    std::span<const uint8_t> name;
+    std::span<const uint8_t> value;
+    std::span<const uint8_t> line;
+    uint32_t info = 0;
+  };
+  [[nodiscard]] bool find(uint32_t index, Found& found) noexcept;
   [[nodiscard]] bool indexed(uint32_t index);
   [[nodiscard]] bool literal(uint32_t name_index, bool is_added, bool is_never);
   [[nodiscard]] bool string(uint32_t to, uint32_t& end);

@@ -22,25 +22,40 @@ void DynamicTable::resize(uint32_t max_size) noexcept {
   if (count_ == 0) tail_ = 0;
 }
 
-bool DynamicTable::add(std::span<const uint8_t> name, std::span<const uint8_t> value, uint32_t word) {
-  const uint64_t size = name.size() + value.size() + kEntryOverhead;
+uint8_t* DynamicTable::place(uint32_t name_bytes, uint32_t value_bytes, uint32_t word) {
+  const uint64_t size = uint64_t{name_bytes} + value_bytes + kEntryOverhead;
   if (size > max_size_) {
     evict(0);
     tail_ = 0;
-    return false;
+    return nullptr;
   }
   evict(max_size_ - static_cast<uint32_t>(size));
   if (count_ == entries_.size()) grow_entries();
-  const auto length = static_cast<uint32_t>(name.size() + value.size());
+  const uint32_t length = name_bytes + kSeparatorBytes + value_bytes;
   if (tail_ + length > bytes_.size()) make_room(length);
-  entries_[inserted_ & mask_] = {tail_, static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size()), word};
+  entries_[inserted_ & mask_] = {tail_, name_bytes, value_bytes, word};
   uint8_t* const to = bytes_.data() + tail_;
-  if (!name.empty()) std::memcpy(to, name.data(), name.size());
-  if (!value.empty()) std::memcpy(to + name.size(), value.data(), value.size());
   tail_ += length;
   inserted_++;
   count_++;
   size_ += static_cast<uint32_t>(size);
+  return to;
+}
+
+bool DynamicTable::add(std::span<const uint8_t> name, std::span<const uint8_t> value, uint32_t word) {
+  uint8_t* to = place(static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size()), word);
+  if (to == nullptr) return false;
+  to = std::copy(name.begin(), name.end(), to);
+  *to++ = ':';
+  *to++ = ' ';
+  std::copy(value.begin(), value.end(), to);
+  return true;
+}
+
+bool DynamicTable::add_line(std::span<const uint8_t> line, uint32_t name_bytes, uint32_t word) {
+  uint8_t* const to = place(name_bytes, static_cast<uint32_t>(line.size()) - name_bytes - kSeparatorBytes, word);
+  if (to == nullptr) return false;
+  std::memcpy(to, line.data(), line.size());
   return true;
 }
 
@@ -271,38 +286,36 @@ bool Decoder::resize(uint32_t bytes) noexcept {
   return true;
 }
 
-bool Decoder::find(uint32_t index, std::span<const uint8_t>& name, std::span<const uint8_t>& value, uint32_t& info) noexcept {
+bool Decoder::find(uint32_t index, Found& found) noexcept {
   if (index == 0) return break_at(kFaultBadIndex, field_);
   if (index <= kStaticTable.size()) {
-    const auto& [static_name, static_value] = kStaticTable[index - 1];
-    name = bytes_of(static_name);
-    value = bytes_of(static_value);
-    info = kStaticInfo[index - 1];
+    const auto& [name, value] = kStaticTable[index - 1];
+    found = {bytes_of(name), bytes_of(value), {}, kStaticInfo[index - 1]};
     return true;
   }
   const uint32_t back = index - static_cast<uint32_t>(kStaticTable.size());
   if (back > table_.count()) return break_at(kFaultBadIndex, field_);
   const DynamicTable::Entry& entry = table_.at(table_.inserted() - back);
-  name = table_.name(entry);
-  value = table_.value(entry);
-  info = entry.word;
+  found = {table_.name(entry), table_.value(entry), table_.line(entry), entry.word};
   return true;
 }
 
 /// RFC 7541 §6.1. Counted before it is copied.
 bool Decoder::indexed(uint32_t index) {
-  std::span<const uint8_t> name;
-  std::span<const uint8_t> value;
-  uint32_t info = 0;
-  if (!find(index, name, value, info)) return false;
+  Found found;
+  if (!find(index, found)) return false;
+  const auto& [name, value, line, info] = found;
   if (fault_.kind != nullptr || !counts(name.size(), value.size(), info)) return true;
   reserve(name.size() + value.size() + 4);
   uint8_t* to = arena_.data() + tail_;
-  if (!name.empty()) std::memcpy(to, name.data(), name.size());
-  to += name.size();
-  *to++ = ':';
-  *to++ = ' ';
-  if (!value.empty()) std::memcpy(to, value.data(), value.size());
+  if (!line.empty()) {
+    std::memcpy(to, line.data(), line.size());
+  } else {
+    to = std::copy(name.begin(), name.end(), to);
+    *to++ = ':';
+    *to++ = ' ';
+    std::copy(value.begin(), value.end(), to);
+  }
   take(static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size()), info, 0);
   return true;
 }
@@ -318,13 +331,12 @@ bool Decoder::literal(uint32_t name_index, bool is_added, bool is_never) {
     name_bytes = end - line;
     info = info_of_name({arena_.data() + line, name_bytes});
   } else {
-    std::span<const uint8_t> name;
-    std::span<const uint8_t> value;
-    if (!find(name_index, name, value, info)) return false;
-    info &= kNameBits;
-    name_bytes = static_cast<uint32_t>(name.size());
-    reserve(name.size() + 4);
-    if (!name.empty()) std::memcpy(arena_.data() + line, name.data(), name.size());
+    Found found;
+    if (!find(name_index, found)) return false;
+    info = found.info & kNameBits;
+    name_bytes = static_cast<uint32_t>(found.name.size());
+    reserve(found.name.size() + 4);
+    std::copy(found.name.begin(), found.name.end(), arena_.data() + line);
   }
   const uint32_t value_start = line + name_bytes + 2;
   uint32_t value_end = 0;
@@ -334,7 +346,7 @@ bool Decoder::literal(uint32_t name_index, bool is_added, bool is_never) {
   arena[value_start - 1] = ' ';
   const std::span<const uint8_t> value{arena + value_start, value_end - value_start};
   info |= info_of_value(value);
-  if (is_added) table_.add({arena + line, name_bytes}, value, info);
+  if (is_added) table_.add_line({arena + line, value_end - line}, name_bytes, info);
   if (fault_.kind == nullptr && counts(name_bytes, value.size(), info)) take(name_bytes, static_cast<uint32_t>(value.size()), info, is_never ? kNeverIndexed : 0);
   return true;
 }

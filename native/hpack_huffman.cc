@@ -69,64 +69,88 @@ constexpr std::array<Look, 1 << kLookBits> kLook = [] {
   return table;
 }();
 
+[[nodiscard]] uint64_t big_endian(const uint8_t* in) noexcept {
+  uint64_t word = 0;
+  for (int i = 0; i < 8; i++) word = word << 8 | in[i];
+  return word;
+}
+
+/// Decodes a symbol whose code is longer than a look. Gives its bits, 0 where the `count` that are there hold none, -1 for EOS.
+[[nodiscard]] int long_code(uint64_t waiting, int count, uint8_t*& out) noexcept {
+  for (int bits = kLookBits + 1; bits <= std::min(kMaxBits, count); bits++) {
+    const auto index = static_cast<uint32_t>(waiting >> (64 - bits)) - kCode.first_code[static_cast<size_t>(bits)];
+    if (index >= kCode.count[static_cast<size_t>(bits)]) continue;
+    const uint16_t symbol = kCode.symbols[kCode.first_symbol[static_cast<size_t>(bits)] + index];
+    if (symbol == kEos) return -1;
+    *out++ = static_cast<uint8_t>(symbol);
+    return bits;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int64_t huffman_decode(std::span<const uint8_t> bytes, uint8_t* out) noexcept {
   const uint8_t* in = bytes.data();
   const uint8_t* const end = in + bytes.size();
   uint8_t* const begin = out;
-  uint64_t waiting = 0;  // left-aligned, zeros behind
+  uint64_t waiting = 0;  // left-aligned; behind `count` bits there are those that follow, or zeros
   int count = 0;
-  for (;;) {
-    if (count <= 32 && end - in >= 8) {
-      uint64_t word = 0;
-      for (int i = 0; i < 8; i++) word = word << 8 | in[i];
-      const int whole = (63 - count) / 8;
-      // Bits below the whole bytes are left out: the next load brings them again.
-      waiting |= word >> (64 - 8 * whole) << (64 - 8 * whole) >> count;
-      in += whole;
-      count += 8 * whole;
-    }
-    while (count <= 56 && in != end && end - in < 8) {
-      waiting |= static_cast<uint64_t>(*in++) << (56 - count);
-      count += 8;
-    }
-    const Look& look = kLook[waiting >> (64 - kLookBits)];
-    if (look.first_bits != 0) {
-      if (look.bits <= count) {
-        out[0] = look.first;
-        out[1] = look.second;
-        out += look.bits != look.first_bits ? 2 : 1;
-        waiting <<= look.bits;
-        count -= look.bits;
-        continue;
-      }
-      if (look.first_bits <= count) {
-        *out++ = look.first;
-        waiting <<= look.first_bits;
-        count -= look.first_bits;
-        continue;
-      }
-    } else {
-      bool found = false;
-      for (int bits = kLookBits + 1; bits <= std::min(kMaxBits, count); bits++) {
-        const auto index = static_cast<uint32_t>(waiting >> (64 - bits)) - kCode.first_code[static_cast<size_t>(bits)];
-        if (index >= kCode.count[static_cast<size_t>(bits)]) continue;
-        const uint16_t symbol = kCode.symbols[kCode.first_symbol[static_cast<size_t>(bits)] + index];
-        if (symbol == kEos) return -1;
-        *out++ = static_cast<uint8_t>(symbol);
+  // At least 56 bits at a time, which four looks never use up.
+  while (end - in >= 8) {
+    waiting |= big_endian(in) >> count;
+    in += (63 - count) / 8;
+    count |= 56;
+    for (int looks = 0; looks < 4; looks++) {
+      const Look& look = kLook[waiting >> (64 - kLookBits)];
+      if (look.first_bits == 0) {
+        if (count < kMaxBits) break;
+        const int bits = long_code(waiting, count, out);
+        if (bits <= 0) return -1;
         waiting <<= bits;
         count -= bits;
-        found = true;
         break;
       }
-      if (found) continue;
+      out[0] = look.first;
+      out[1] = look.second;
+      out += look.bits != look.first_bits ? 2 : 1;
+      waiting <<= look.bits;
+      count -= look.bits;
     }
-    // No symbol is whole: what is left is padding, at most 7 bits, all ones.
-    if (count > 7) return -1;
-    if (count > 0 && waiting >> (64 - count) != (uint64_t{1} << count) - 1) return -1;
-    return out - begin;
   }
+  // The last bytes, at most seven, zeros behind.
+  uint64_t rest = 0;
+  int untaken = static_cast<int>(end - in) * 8;
+  for (int shift = 56; in != end; shift -= 8) rest |= static_cast<uint64_t>(*in++) << shift;
+  for (;;) {
+    if (untaken > 0 && count < kMaxBits) {
+      waiting |= rest >> count;
+      const int taken = std::min(untaken, (64 - count) / 8 * 8);
+      rest <<= taken;
+      untaken -= taken;
+      count += taken;
+    }
+    const Look& look = kLook[waiting >> (64 - kLookBits)];
+    int bits = look.bits;
+    if (look.first_bits == 0) {
+      bits = long_code(waiting, count, out);
+      if (bits < 0) return -1;
+      if (bits == 0) break;
+    } else if (bits <= count) {
+      out[0] = look.first;
+      out[1] = look.second;
+      out += bits != look.first_bits ? 2 : 1;
+    } else {
+      bits = look.first_bits;
+      if (bits > count) break;
+      *out++ = look.first;
+    }
+    waiting <<= bits;
+    count -= bits;
+  }
+  // No symbol is whole: what is left is padding, at most 7 bits, all ones.
+  if (count > 7 || (count > 0 && waiting >> (64 - count) != (uint64_t{1} << count) - 1)) return -1;
+  return out - begin;
 }
 
 size_t huffman_length(std::span<const uint8_t> text) noexcept {

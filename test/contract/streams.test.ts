@@ -76,11 +76,11 @@ scenario('forwards a request and its response from HTTP/1 to HTTP/2', async (sta
   );
   assert.equal(await up.body(1), 'hello');
   up.send(response(1, 200, false, [['content-length', '2']]), data(1, 'ok', true));
-  await client.receives('HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok');
+  await client.receives('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
   client.send('GET /b HTTP/1.1\r\nHost: h\r\n\r\n');
   assert.equal((await up.head(3)).ends, true);
   up.send(response(3, 200, false), data(3, 'abc'), data(3, 'def', true));
-  assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 \r\ntransfer-encoding: chunked\r\n\r\n$/);
+  assert.match(await client.receivesHead(), /^HTTP\/1\.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n$/);
   assert.match(await client.receivesUntil('0\r\n\r\n'), /abc.*def/s);
 });
 
@@ -173,7 +173,7 @@ scenario('any number of 1xx goes before the response, in each combination', asyn
   other.send('GET /1 HTTP/1.1\r\nHost: h\r\n\r\n');
   await up.head(3);
   up.send(response(3, 103, false, [['link', '</y>']]), response(3, 204));
-  await other.receives('HTTP/1.1 103 Early Hints\r\nlink: </y>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n'.replace(/Early Hints|No Content/g, ''));
+  await other.receives('HTTP/1.1 103 Early Hints\r\nlink: </y>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n');
 });
 
 scenario('a response to HEAD has a length and no body', async (stage) => {
@@ -184,7 +184,7 @@ scenario('a response to HEAD has a length and no body', async (stage) => {
   const up = await server.accepts();
   await up.head(1);
   up.send(response(1, 200, true, [['content-length', '7']]));
-  await other.receives('HTTP/1.1 200 \r\ncontent-length: 7\r\n\r\n');
+  await other.receives('HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n');
   const client = await stage.frameClient(proxy);
   client.send(request(1, 'HEAD', '/'));
   await up.head(3);

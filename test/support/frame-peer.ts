@@ -25,6 +25,8 @@ export class FramePeer {
   /** Frames that came and were not taken, in order. */
   readonly frames: SeenFrame[] = [];
   isOver = false;
+  /** Acknowledges SETTINGS. */
+  acknowledges = true;
   readonly #decoder = new HpackDecoder();
   #left: Buffer = Buffer.alloc(0);
   #prefaceLeft: number;
@@ -62,7 +64,7 @@ export class FramePeer {
   #onFrame(frame: Http2Frame): void {
     const name = TYPE_NAMES[frame.type];
     const ends = (name === 'DATA' || name === 'HEADERS') && (frame.flags & FRAME_FLAG.END_STREAM) !== 0;
-    if (name === 'SETTINGS' && (frame.flags & FRAME_FLAG.ACK) === 0) this.send(settingsAck());
+    if (name === 'SETTINGS' && (frame.flags & FRAME_FLAG.ACK) === 0 && this.acknowledges) this.send(settingsAck());
     let fields: Fields = [];
     if (name === 'HEADERS' || name === 'CONTINUATION') {
       const block = Buffer.concat([this.#block ?? Buffer.alloc(0), frame.content ?? Buffer.alloc(0)]);

@@ -11,6 +11,18 @@ const TICK_MS = 10;
 /** Fields of /proc/PID/stat after the command's name: utime and stime. */
 const [UTIME, STIME] = [11, 12];
 
+/** Longest that the listeners may take to open, and how often to look. */
+const [READY_MS, LOOK_MS] = [10_000, 20];
+
+/** Waits until the proxy says that it serves. */
+async function untilReady(admin: string): Promise<void> {
+  for (const deadline = Date.now() + READY_MS; Date.now() < deadline; ) {
+    if ((await fetch(`${admin}/ready`)).status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+  throw new Error('the proxy has not become ready');
+}
+
 /** A running command `sluice run` with one worker and an admin server. */
 export class ProxyProcess {
   readonly #command: Command;
@@ -40,6 +52,7 @@ export class ProxyProcess {
         throw new Error(`the proxy ended with ${code}: ${command.err}`);
       }),
     ]);
+    await untilReady(admin);
     const { listener_statuses } = (await (await fetch(`${admin}/listeners?format=json`)).json()) as {
       listener_statuses: { name: string; local_address: { socket_address: { port_value: number } } }[];
     };

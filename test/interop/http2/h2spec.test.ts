@@ -15,7 +15,12 @@ if (missing !== undefined) console.log(`skipped: ${missing}`);
 /** Cases of the suite. */
 const CASES = 146;
 /** RFC 9113 has no priorities any more (§5.3.2): a stream may depend on itself. */
-const OBSOLETE = ['http2/5.3.1 Sends HEADERS frame that depend on itself', 'http2/5.3.1 Sends PRIORITY frame that depend on itself'];
+const OBSOLETE: readonly string[] = [
+  'http2/5.3.1 Sends HEADERS frame that depend on itself',
+  'http2/5.3.1 Sends PRIORITY frame that depend on itself',
+];
+/** Where HTTP/1 is spoken as well, bytes without the preface are a bad request in HTTP/1, and get an answer in it before the connection is closed. */
+const NOT_HTTP2 = 'http2/3.5 Sends invalid connection preface';
 
 interface Verdict {
   readonly name: string;
@@ -38,10 +43,11 @@ for (const [engine] of engines())
       const version = IS_DIRECT ? 'HTTP2' : 'HTTP1';
       const server = await openWebServer(context, version);
       const { port } = await proxied(context, engine, { to: server.port, version, codec });
+      const mayFail = codec === 'AUTO' ? [...OBSOLETE, NOT_HTTP2] : OBSOLETE;
       const report = join(folder, 'report.xml');
       const { out, err } = await run(goProgram('h2spec'), ['-p', `${port}`, '--strict', '--junit-report', report, '--timeout', '2', '-P', '/hello']);
       const verdicts = verdictsOf(readFileSync(report, 'utf8'));
-      const failed = verdicts.flatMap(({ name, verdict }) => (verdict === 'failed' && !OBSOLETE.includes(name) ? [name] : []));
+      const failed = verdicts.flatMap(({ name, verdict }) => (verdict === 'failed' && !mayFail.includes(name) ? [name] : []));
       assert.deepEqual(failed, [], `${out.slice(out.indexOf('Failures:'))}\n${err}`);
       assert.deepEqual(
         verdicts.flatMap(({ name, verdict }) => (verdict === 'skipped' ? [name] : [])),

@@ -18,6 +18,8 @@ import { digest, openWebServer } from './web-server.js';
 const MIB = 1_048_576;
 /** Longest that any single answer may take. */
 const ANSWER_MS = 20_000;
+/** Exit code of a stream that was reset. Curl up to 7.88 takes NO_ERROR for one where it has not sent all, against RFC 9113 §8.1. */
+const CURL_STREAM_ERROR = 92;
 const missing = new Map(['curl', 'nghttp', 'h2load'].map((name) => [name, programMissing(name)]));
 for (const reason of missing.values()) if (reason !== undefined) console.log(`skipped: ${reason}`);
 const skip = (name: string) => missing.get(name) ?? false;
@@ -144,10 +146,10 @@ for (const [engine] of engines())
       const clients = VERSIONS.filter((client) => isPossible(client, server));
 
       for (const client of clients) {
-        const curl = async (path: string, ...more: string[]) => {
+        const curl = async (path: string, more: readonly string[] = [], accepted = 0) => {
           const version = client === 'HTTP2' ? '--http2-prior-knowledge' : '--http1.1';
           const { code, out, err } = await run('curl', ['-sS', version, '-w', '\n%{http_version} %{http_code}', ...more, `${url}${path}`], ANSWER_MS);
-          assert.equal(code, 0, err);
+          assert.ok(code === 0 || code === accepted, err);
           const at = out.lastIndexOf('\n');
           return [out.slice(0, at), out.slice(at + 1)];
         };
@@ -158,10 +160,11 @@ for (const [engine] of engines())
           assert.deepEqual(await curl('/status/404'), ['hello from the server\n', `${spoken} 404`]);
         });
         await context.test(`curl in ${client}: an upload of 1 MiB`, { skip: skip('curl') }, async () => {
-          assert.deepEqual(await curl('/upload', '--data-binary', `@${upload.path}`), [upload.expected, `${spoken} 200`]);
+          assert.deepEqual(await curl('/upload', ['--data-binary', `@${upload.path}`]), [upload.expected, `${spoken} 200`]);
         });
         await context.test(`curl in ${client}: an answer before the end of the upload`, { skip: skip('curl') }, async () => {
-          assert.deepEqual(await curl('/early', '--data-binary', `@${upload.path}`), ['too large\n', `${spoken} 413`]);
+          const [, said] = await curl('/early', ['--data-binary', `@${upload.path}`], CURL_STREAM_ERROR);
+          assert.equal(said, `${spoken} 413`);
         });
         await context.test(`h2load in ${client}: 8 connections with 32 requests each at once`, { skip: skip('h2load') }, async () => {
           const version = client === 'HTTP2' ? [] : ['--h1'];
@@ -184,6 +187,11 @@ for (const [engine] of engines())
             const big = await ask(`/big?${10 * MIB}`);
             assert.equal(big.body.length, 10 * MIB);
           });
+          if (client === 'HTTP2')
+            await context.test('an answer before the end of the upload', async () => {
+              const { status, body } = await ask('/early', { method: 'POST', body: upload.body });
+              assert.deepEqual([status, body.toString()], [413, 'too large\n']);
+            });
           await context.test('trailers', async () => {
             const { body, trailers } = await ask('/trailers', { headers: { te: 'trailers' } });
             assert.deepEqual([body.toString(), trailers['x-sum']], ['body', '4']);
