@@ -83,9 +83,11 @@ function sluice(name: string, backend: string): SubjectKind {
 const nodeHttp: SubjectKind = {
   name: 'node-http',
   launch: async (place) => {
-    if (place.mode === 'rpc' || place.h2 !== undefined) throw new Error('it knows HTTP/1 and TCP only');
+    if (place.mode === 'rpc') throw new Error('it knows HTTP and TCP only');
     const port = await freePort();
-    const args = [join(place.root, 'bench/peers/node-http.mjs'), place.mode, String(port), String(place.backendPort)];
+    const { h2 } = place;
+    const program = h2 === undefined ? ['node-http.mjs', place.mode] : ['node-http2.mjs', h2.front ? 'h2' : 'h1', h2.back ? 'h2' : 'h1'];
+    const args = [join(place.root, 'bench/peers', program[0]), ...program.slice(1), String(port), String(place.backendPort)];
     return launched('node-http', port, start(place.core, process.execPath, args));
   },
 };
