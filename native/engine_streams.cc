@@ -268,12 +268,12 @@ void Engine::on_stream_trailers(Connection& connection, uint32_t id) {
 
 void Engine::on_stream_reset(Connection& connection, const http2::Event& event) {
   Stream** const found = connection.streams->by_id.find(event.stream);
+  if (event.fault != nullptr) {
+    emit(EventKind::kFault, connection.handle, fault_number(event.fault->code), static_cast<int32_t>(event.offset),
+         connection.is_downstream() ? event.fault->status : 502, kFaultOfStream | kFaultOfStreams);
+  }
   if (found == nullptr) {
     connection.streams->codec.release(event.stream);
-    if (event.fault != nullptr) {
-      emit(EventKind::kFault, connection.handle, fault_number(event.fault->code), static_cast<int32_t>(event.offset),
-           connection.is_downstream() ? event.fault->status : 502, kFaultOfStream | kFaultOfStreams);
-    }
     return;
   }
   Stream& stream = **found;

@@ -33,7 +33,8 @@
  *   304) is not shown one: `onTrailers` only.
  * - EDIT_FLAG.CLOSE on a response drains the connection of the stream.
  * - A connection that ends takes its streams along: each gets its `onClosed` first, with the same reason. `onFault` of the connection itself (`where`: `connection`)
- *   comes before that; its GOAWAY is on its way and it closes by itself. A request that was broken and has been reset already is one with `where`: `stream`.
+ *   comes before that; its GOAWAY is on its way and it closes by itself. One with `where`: `stream` says what was wrong with a stream that the engine has reset for it;
+ *   where that stream had been shown, its `onClosed` follows.
  * - `drain(connection)`: GOAWAY in two steps (RFC 9113 §6.8); it closes when its last stream has. `onTimeout` `idle`: no stream was open for so long.
  * - `info`, `traffic` take streams too; traffic is that of the bodies and heads of the stream.
  *
