@@ -83,9 +83,11 @@ function sluice(name: string, backend: string): SubjectKind {
 const nodeHttp: SubjectKind = {
   name: 'node-http',
   launch: async (place) => {
-    if (place.mode === 'rpc' || place.h2 !== undefined) throw new Error('it knows HTTP/1 and TCP only');
+    if (place.mode === 'rpc') throw new Error('it knows HTTP and TCP only');
     const port = await freePort();
-    const args = [join(place.root, 'bench/peers/node-http.mjs'), place.mode, String(port), String(place.backendPort)];
+    const { h2 } = place;
+    const program = h2 === undefined ? ['node-http.mjs', place.mode] : ['node-http2.mjs', h2.front ? 'h2' : 'h1', h2.back ? 'h2' : 'h1'];
+    const args = [join(place.root, 'bench/peers', program[0]), ...program.slice(1), String(port), String(place.backendPort)];
     return launched('node-http', port, start(place.core, process.execPath, args));
   },
 };
@@ -149,8 +151,8 @@ export const SUBJECTS: readonly SubjectKind[] = [
 ];
 
 /**
- * A peer from the command line, `NAME=COMMAND@PORT`. COMMAND runs in a shell with `BENCH_PORT`, `BENCH_BACKEND_PORT` and `BENCH_MODE` (`http` or `tcp`) in its
- * environment and must listen on PORT. Throws an Error where the text has another form.
+ * A peer from the command line, `NAME=COMMAND@PORT`. COMMAND runs in a shell with `BENCH_PORT`, `BENCH_BACKEND_PORT`, `BENCH_MODE` (`http`, `tcp` or `rpc`), `BENCH_FRONT` and
+ * `BENCH_BACK` (`h1` or `h2`) in its environment and must listen on PORT. Throws an Error where the text has another form.
  */
 export function peer(text: string): SubjectKind {
   const match = /^([\w.-]+)=(.+)@(\d{1,5})$/s.exec(text);
@@ -160,7 +162,14 @@ export function peer(text: string): SubjectKind {
   return {
     name,
     launch: async (place) => {
-      const env = { BENCH_PORT: String(port), BENCH_BACKEND_PORT: String(place.backendPort), BENCH_MODE: place.mode };
+      const speaks = (isHttp2: boolean | undefined) => (isHttp2 === true ? 'h2' : 'h1');
+      const env = {
+        BENCH_PORT: String(port),
+        BENCH_BACKEND_PORT: String(place.backendPort),
+        BENCH_MODE: place.mode,
+        BENCH_FRONT: speaks(place.h2?.front),
+        BENCH_BACK: speaks(place.h2?.back),
+      };
       return launched(name, port, start(place.core, 'sh', ['-c', command], env));
     },
   };

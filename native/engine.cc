@@ -191,6 +191,7 @@ bool Engine::arena_fits(size_t bytes) const noexcept { return arena_events_ + by
 void Engine::deliver() {
   for (int round = 0; !events_.empty() && round < kMaxRounds; round++) {
     std::swap(events_, delivering_);
+    batch_++;
     const auto ended = std::exchange(ended_, {});
     for (size_t from = 0; from < delivering_.size(); from += kMaxEvents) {
       sink_->deliver(std::span(delivering_).subspan(from, std::min(kMaxEvents, delivering_.size() - from)));
@@ -409,7 +410,7 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
     case Rx::kHead:
       return !connection.read_blocked;
     case Rx::kBody:
-      return !connection.held && !connection.read_blocked && !connection.queued && connection.has_sink();
+      return !connection.read_blocked && !connection.queued && may_move(connection);
     case Rx::kRaw:
       return !connection.read_blocked && connection.rx_to != kNoHandle;
     case Rx::kInspect:
@@ -507,7 +508,7 @@ void Engine::consume(Connection& connection) {
     case Rx::kBody:
     case Rx::kRaw:
       while (!connection.in.empty() && !connection.read_blocked && !connection.held && !connection.queued && (connection.rx == Rx::kBody || connection.rx == Rx::kRaw)) {
-        if (!connection.has_sink()) return;
+        if (!may_move(connection)) return;
         const size_t taken = pump_bytes(connection, connection.in.bytes());
         if (connection.ended) return;
         connection.in.consume(taken);
@@ -575,9 +576,8 @@ bool Engine::sniff(Connection& connection) {
     return true;
   }
   if (count < kPreface.size()) {
-    if (connection.eof) connection.sniffs = false;
-    else if (connection.timer_kind != kTimerHead && connection.profile->head_ms > 0) arm(connection, kTimerHead, connection.profile->head_ms);
-    return !connection.sniffs;
+    if (connection.timer_kind != kTimerHead && connection.profile->head_ms > 0) arm(connection, kTimerHead, connection.profile->head_ms);
+    return false;
   }
   const int profile = connection.profile->preface;
   connection.profile = &profiles_[static_cast<size_t>(profile)];
@@ -599,11 +599,7 @@ bool Engine::eof_counts(const Connection& connection) noexcept {
 void Engine::on_eof(Connection& connection) {
   switch (connection.rx) {
     case Rx::kHead:
-      if (connection.sniffs && !connection.in.empty()) {
-        consume(connection);
-        if (connection.rx != Rx::kHead || connection.ended) return;
-      }
-      if (connection.parser != nullptr && connection.parser->started()) {
+      if ((connection.parser != nullptr && connection.parser->started()) || (connection.sniffs && !connection.in.empty())) {
         finish(connection, CloseReason::kTruncated, 0);
       } else if (connection.out.empty() || !connection.is_downstream()) {
         finish(connection, CloseReason::kRemote, 0);
@@ -952,8 +948,11 @@ void Engine::settle(Endpoint& from, Endpoint& to) {
   }
   auto& stream = static_cast<Stream&>(from);
   // What waits within the stream has not gone on; of a shown body nobody knows which bytes those are.
-  uint64_t left = to.ended || !to.is_stream ? 0 : static_cast<Stream&>(to).out.size();
-  if (from.shows_body) left = left > to.profile->high_water ? stream.owed : 0;
+  const uint64_t left = to.ended || !to.is_stream ? 0 : static_cast<Stream&>(to).out.size();
+  if (from.shows_body && left > 0) {
+    from.read_blocked = true;
+    return;
+  }
   if (stream.owed > left) give_back(stream, stream.owed - left);
 }
 
@@ -1185,7 +1184,7 @@ void Engine::detach(Endpoint& endpoint) {
   if (Endpoint* from = find(endpoint.tx_from); from != nullptr && from->rx_to == endpoint.handle) {
     from->rx_to = kNoHandle;
     from->read_blocked = false;
-    if (from->rx == Rx::kEnding) from->rx = Rx::kDone;
+    if (from->rx == Rx::kEnding && !from->shows_body) from->rx = Rx::kDone;
     if (!from->is_stream && static_cast<Connection*>(from)->frame_left > 0) enqueue(*from);  // what is left is thrown away
   }
   endpoint.rx_to = endpoint.tx_from = kNoHandle;

@@ -170,11 +170,11 @@ class Engine {
   [[nodiscard]] bool can_replay(Handle handle) const;
   /// A stream for one request; kNoHandle: the peer takes none now.
   [[nodiscard]] Handle open_stream(Handle handle);
-  /// Sends a request made here, with all of its body, on an upstream stream or a free connection.
-  [[nodiscard]] bool request(Handle handle, const EditsRef& edits, std::span<const uint8_t> body);
-  /// Takes the pending head of a response: its body and trailers are shown, and nobody else gets them. A 1xx is dropped.
-  [[nodiscard]] bool show(Handle handle);
   void ping(Handle handle);
+  /// Sends a request made of edits and a body on an upstream that is free.
+  [[nodiscard]] bool request(Handle handle, const EditsRef& edits, std::span<const uint8_t> body);
+  /// The pending response is for whoever decides: kBody, kTrailers and kEnd follow.
+  [[nodiscard]] bool show(Handle handle);
   /// Of a message forwarded with kEditFlagShowBody: bytes in place of those that were shown, and its end. False: there is none.
   [[nodiscard]] bool send_body(Handle from, std::span<const uint8_t> bytes);
   [[nodiscard]] bool end_body(Handle from, std::span<const uint8_t> trailers);
@@ -279,7 +279,10 @@ class Engine {
   [[nodiscard]] size_t pump_bytes(Connection& connection, std::span<const uint8_t> input);
   void move_body(Endpoint& from, std::span<const uint8_t> data, bool ends);
   void show_body(Endpoint& from, std::span<const uint8_t> data);
-  void retain(Endpoint& from, std::span<const uint8_t> data);
+  [[nodiscard]] size_t show_room(const Endpoint& from) const noexcept;
+  void keep_body(Endpoint& from, std::span<const uint8_t> data);
+  [[nodiscard]] static bool may_move(const Endpoint& from) noexcept;
+  void informational_over(Endpoint& from, size_t head_bytes);
   void body_read(Endpoint& from, size_t unread);
   void body_done(Endpoint& from, size_t unread);
   [[nodiscard]] static Trailers trailers_of(const Endpoint& from) noexcept;
@@ -288,7 +291,7 @@ class Engine {
   [[nodiscard]] http1::BodyFraming start_request(Endpoint& from, const MessageHead& head);
   [[nodiscard]] http1::BodyFraming start_response(Endpoint& from, const MessageHead& head);
   [[nodiscard]] int forward_request(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
-  [[nodiscard]] int forward_again(Endpoint& from, Endpoint& to);
+  [[nodiscard]] int forward_again(Endpoint& from, Endpoint& to, bool is_read);
   [[nodiscard]] int forward_response(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
   [[nodiscard]] int forward_informational(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
   [[nodiscard]] bool put_tunnel_head(Endpoint& from, Endpoint& to, const MessageHead& head, const EditsRef& edits);
@@ -325,7 +328,9 @@ class Engine {
   void give_back(Stream& stream, uint64_t bytes);
   void put_stream_data(Stream& to, std::span<const uint8_t> data, bool ends);
   void block(Stream& to);
+  void on_window(Connection& connection, uint32_t id);
   void pump_out(Connection& connection);
+  [[nodiscard]] bool pump_stream(Stream& stream);
   void end_gone(Stream& to);
   void outlive(Stream& stream);
   void forget_stream(Stream& stream);
@@ -393,6 +398,7 @@ class Engine {
   size_t max_head_ = 0;
   std::vector<Event> events_;
   std::vector<Event> delivering_;
+  uint64_t batch_ = 1;
   std::vector<Handle> ready_;
   std::vector<Handle> dirty_;
   std::vector<Handle> cut_off_;

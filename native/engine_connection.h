@@ -48,6 +48,8 @@ constexpr uint32_t kIndexBits = 20;
 constexpr uint32_t kIndexMask = (1U << kIndexBits) - 1;
 constexpr uint32_t index_of(Handle handle) noexcept { return static_cast<uint32_t>(handle) & kIndexMask; }
 
+/// What a batch shows of one body before more of it may come.
+constexpr size_t kShowBytes = 64 * 1024;
 /// How long the last output of a closing connection or stream may make no progress.
 constexpr double kFlushMs = 30'000;
 
@@ -65,6 +67,7 @@ struct HeadCopy {
 struct Retained {
   std::vector<uint8_t> head;
   std::vector<uint8_t> body;
+  std::vector<uint8_t> trailers;  ///< that were sent in place of shown ones
 };
 
 /// One end of messages: an HTTP/1 connection, which has one at a time, or a stream of HTTP/2.
@@ -95,15 +98,15 @@ struct Engine::Endpoint : TimerNode {
   bool expects_continue = false;
   bool shows_body = false;
   bool shows_trailers = false;
-  bool is_own = false;  ///< a response that nobody gets but who wants to see it (`show`)
+  bool is_own = false;  ///< the message is for whoever decides, and goes nowhere else
   http1::RequestContext request;
   std::unique_ptr<Retained> retained;
+  uint64_t shown_in = 0;    ///< the batch that shows of its body
+  size_t shown_bytes = 0;   ///< so much
   uint64_t received = 0;
   uint64_t sent = 0;
   uint64_t message_bytes = 0;
 
-  /// What comes of a body has somewhere to go.
-  [[nodiscard]] bool has_sink() const noexcept { return rx_to != kNoHandle || discard || is_own; }
   [[nodiscard]] bool is_downstream() const noexcept { return profile->side == Side::kDownstream; }
 };
 
@@ -121,6 +124,7 @@ struct Engine::Streams {
   Stream* first = nullptr;  ///< in the order they were opened
   Stream* last = nullptr;
   size_t count = 0;
+  uint64_t shown_in = 0;           ///< the batch that tells of the newest stream
   int32_t limit = -1;              ///< what kStreamLimit has told
   uint32_t unsent = 0;             ///< of these, whose request has not been sent
   std::vector<Handle> blocked;     ///< those with bytes that wait, in turn

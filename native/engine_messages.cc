@@ -134,8 +134,7 @@ size_t Engine::pump_bytes(Connection& connection, std::span<const uint8_t> input
   while (true) {
     auto next = input.subspan(taken);
     if (connection.shows_body) {
-      // What is shown has to fit the batch.
-      next = next.first(std::min(next.size(), events_.size() + 8 > kMaxEvents ? 0 : arena_room() & ~size_t{3}));
+      next = next.first(std::min(next.size(), show_room(connection)));
       if (next.empty() && taken < input.size()) {
         enqueue(connection);
         return taken;
@@ -168,7 +167,7 @@ size_t Engine::pump_bytes(Connection& connection, std::span<const uint8_t> input
 void Engine::move_body(Endpoint& from, std::span<const uint8_t> data, bool ends) {
   from.message_bytes += data.size();
   // Of a shown body what is sent in its place is kept.
-  if (!from.shows_body) retain(from, data);
+  if (!from.shows_body) keep_body(from, data);
   if (from.is_stream) {
     auto& stream = static_cast<Stream&>(from);
     stream.owed += data.size();
@@ -187,23 +186,38 @@ void Engine::move_body(Endpoint& from, std::span<const uint8_t> data, bool ends)
   settle(from, *to);
 }
 
-/// Keeps bytes of a request for a retry.
-void Engine::retain(Endpoint& from, std::span<const uint8_t> data) {
+void Engine::keep_body(Endpoint& from, std::span<const uint8_t> data) {
   if (from.retained == nullptr) return;
   auto& kept = from.retained->body;
   if (kept.size() + data.size() <= from.profile->max_retain) kept.insert(kept.end(), data.begin(), data.end());
   else drop_retained(from);
 }
 
-/// The batch has room for it.
+/// Its body has somewhere to go.
+bool Engine::may_move(const Endpoint& from) noexcept { return !from.held && !from.paused && (from.rx_to != kNoHandle || from.discard || from.is_own); }
+
+/// Bytes of a body that may be shown now: as the batch has room, and no more at once than will be looked at before the next come.
+size_t Engine::show_room(const Endpoint& from) const noexcept {
+  if (from.read_blocked || events_.size() + 8 > kMaxEvents) return 0;
+  const size_t shown = from.shown_in == batch_ ? from.shown_bytes : 0;
+  return shown >= kShowBytes ? 0 : std::min(kShowBytes - shown, arena_room() & ~size_t{3});
+}
+
+/// Within `show_room`.
 void Engine::show_body(Endpoint& from, std::span<const uint8_t> data) {
   if (data.empty()) return;
+  if (from.shown_in != batch_) from.shown_bytes = 0;
+  from.shown_in = batch_;
+  from.shown_bytes += data.size();
   const int32_t where = place_bytes(data);
   emit(EventKind::kBody, from.handle, where, static_cast<int32_t>(data.size()));
   if (from.is_stream) enqueue(from);  // given back to the window once it has been seen
 }
 
 Engine::Trailers Engine::trailers_of(const Endpoint& from) noexcept {
+  if (from.retained != nullptr && !from.retained->trailers.empty()) {
+    return {{reinterpret_cast<const char*>(from.retained->trailers.data()), from.retained->trailers.size()}, {}};
+  }
   if (!from.is_stream) return {static_cast<const Connection&>(from).body.trailers(), {}};
   const auto& trailers = static_cast<const Stream&>(from).trailers;
   return trailers == nullptr ? Trailers{} : Trailers{trailers->lines(), trailers->table};
@@ -217,11 +231,11 @@ void Engine::body_read(Endpoint& from, size_t unread) {
       const auto lines = std::span(trailers.base(), trailers.lines.size());
       const int32_t where = place_bytes(lines);
       emit(EventKind::kTrailers, from.handle, where, static_cast<int32_t>(lines.size()));
-      from.shows_trailers = false;
     }
     Endpoint* const to = find(from.rx_to);
+    const bool waits_for_end = from.shows_body && !from.is_own;
     const bool asks_tunnel = to != nullptr && to->is_stream && static_cast<Stream*>(to)->in_tunnel;
-    if ((from.shows_body && !from.is_own) || (to != nullptr && !asks_tunnel && !put_end(*to, trailers))) {
+    if (waits_for_end || (to != nullptr && !asks_tunnel && !put_end(*to, trailers))) {
       from.rx = Rx::kEnding;
       from.read_blocked = false;
       from.held = false;
@@ -352,13 +366,9 @@ int Engine::forward_request(Endpoint& from, Endpoint& to, const MessageHead& hea
   if (framing == BodyFraming::kLength && how.content_length < 0 && !to.is_stream) how.content_length = 0;
   how.close = (flags & layout::kEditFlagClose) != 0;
   how.upgrade = to.is_stream ? asks_tunnel && !from.request.is_connect : is_upgrade;
-  const bool is_kept = again && from.rx != Rx::kBody && from.retained->body.empty() && trailers_of(from).empty();
+  const bool is_read = from.rx == Rx::kDone || (from.rx == Rx::kEnding && !from.shows_body);
+  const bool is_kept = again && is_read && from.retained->body.empty() && trailers_of(from).empty();
   if (!put_head(to, head, edits, how, (is_over || is_kept) && !asks_tunnel && !shows_body)) return kForwardStale;
-  // Sent once more, what was seen is not shown again.
-  if (!again) {
-    from.shows_body = shows_body;
-    from.shows_trailers = (flags & layout::kEditFlagShowTrailers) != 0 && !asks_tunnel;
-  }
   to.request = from.request;
   to.request.is_upgrade = is_upgrade;
   to.rx = Rx::kHead;
@@ -374,7 +384,9 @@ int Engine::forward_request(Endpoint& from, Endpoint& to, const MessageHead& hea
   if (Endpoint* before = find(from.rx_to); before != nullptr) before->tx_from = kNoHandle;
   from.rx_to = to.handle;
   from.read_blocked = false;
-  if (again) return forward_again(from, to);
+  if (again) return forward_again(from, to, is_read);
+  from.shows_body = shows_body;
+  from.shows_trailers = (flags & layout::kEditFlagShowTrailers) != 0 && !asks_tunnel;
   if ((flags & layout::kEditFlagRetain) != 0) {
     from.retained = std::make_unique<Retained>();
     if (!from.is_stream) from.retained->head.assign(head.base, head.base + head.skipped + head.bytes);
@@ -386,8 +398,7 @@ int Engine::forward_request(Endpoint& from, Endpoint& to, const MessageHead& hea
 }
 
 /// The kept body goes to another upstream, then what is still to come.
-int Engine::forward_again(Endpoint& from, Endpoint& to) {
-  const bool is_read = from.rx != Rx::kBody;
+int Engine::forward_again(Endpoint& from, Endpoint& to, bool is_read) {
   put_body(to, from.retained->body, false);
   if (to.ended) return kForwardStale;
   if (!is_read) {
@@ -395,8 +406,7 @@ int Engine::forward_again(Endpoint& from, Endpoint& to) {
     enqueue(from);
     return kForwardOpen;
   }
-  // Its end waits for `end_body`.
-  if (from.shows_body) return kForwardOpen;
+  from.shows_body = from.shows_trailers = false;
   quiet_from_ = from.handle;
   quiet_flags_ = kForwardOpen;
   body_read(from, 0);
@@ -430,11 +440,16 @@ int Engine::forward_informational(Endpoint& from, Endpoint& to, const MessageHea
       if (to.is_stream && static_cast<Stream&>(to).parent != nullptr) static_cast<Stream&>(to).parent->streams->holds_senders = true;
     }
   }
-  take_head(from, head.skipped + head.bytes);
-  from.rx = Rx::kHead;
-  if (from.is_stream || !static_cast<Connection&>(from).in.empty() || static_cast<Connection&>(from).readable) enqueue(from);
+  informational_over(from, head.skipped + head.bytes);
   if (status == 100 && to.held) release_body(to.handle);
   return kForwardDone;
+}
+
+/// A 1xx has been dealt with: the next head.
+void Engine::informational_over(Endpoint& from, size_t head_bytes) {
+  take_head(from, head_bytes);
+  from.rx = Rx::kHead;
+  if (from.is_stream || !static_cast<Connection&>(from).in.empty() || static_cast<Connection&>(from).readable) enqueue(from);
 }
 
 /// The answer that begins a tunnel has the status of the protocol that it goes to: 101 is what HTTP/2 calls 200 (RFC 8441 §5).
@@ -534,9 +549,9 @@ bool Engine::send_body(Handle handle, std::span<const uint8_t> bytes) {
   if (from == nullptr || !from->shows_body || (from->rx != Rx::kBody && from->rx != Rx::kEnding)) return false;
   Endpoint* to = find(from->rx_to);
   if (to == nullptr) return false;
-  retain(*from, bytes);
+  keep_body(*from, bytes);
   put_body(*to, bytes, false);
-  if (from->rx == Rx::kBody && !from->is_stream) settle(*from, *to);
+  settle(*from, *to);
   return true;
 }
 
@@ -544,59 +559,60 @@ bool Engine::end_body(Handle handle, std::span<const uint8_t> trailers) {
   Endpoint* from = find(handle);
   if (from == nullptr || !from->shows_body || from->rx != Rx::kEnding) return false;
   from->shows_body = false;
+  if (from->retained != nullptr) from->retained->trailers.assign(trailers.begin(), trailers.end());
   Endpoint* to = find(from->rx_to);
   if (to != nullptr && !put_end(*to, {{reinterpret_cast<const char*>(trailers.data()), trailers.size()}, {}})) return true;
   body_done(*from, from->is_stream ? 0 : static_cast<Connection*>(from)->in.size());
   return true;
 }
 
-// ---- requests made here -------------------------------------------------------------------------------------------------------------------
+// ---- exchanges of our own -----------------------------------------------------------------------------------------------------------------
 
 bool Engine::request(Handle handle, const EditsRef& edits, std::span<const uint8_t> body) {
-  Endpoint* found = find(handle);
-  if (found == nullptr || found->is_downstream() || found->closing || !has_messages(*found) || found->rx != Rx::kIdle || found->tx != Tx::kIdle) return false;
-  Endpoint& to = *found;
-  Connection* const connection = to.is_stream ? nullptr : static_cast<Connection*>(found);
+  Endpoint* to = find(handle);
+  if (to == nullptr || !has_messages(*to) || to->is_downstream() || to->closing || to->rx != Rx::kIdle || to->tx != Tx::kIdle) return false;
+  Connection* const connection = to->is_stream ? nullptr : static_cast<Connection*>(to);
   if (connection != nullptr && connection->eof) return false;
   OutHead how;
-  how.framing = body.empty() ? BodyFraming::kNone : BodyFraming::kLength;
-  how.content_length = body.empty() || to.is_stream ? -1 : static_cast<int64_t>(body.size());
-  if (!put_head(to, {}, edits, how, body.empty())) return false;
-  constexpr std::string_view kHead = "HEAD";
-  const int32_t length = at(edits.ints, layout::kEditMethodBytes);
-  const auto* const method = reinterpret_cast<const char*>(edits.bytes.data()) + at(edits.ints, layout::kEditMethod);
-  to.request = {length > 0 && std::string_view(method, static_cast<size_t>(length)) == kHead, false, false, true};
-  to.rx = Rx::kHead;
-  to.tx = Tx::kBody;
-  to.tx_from = kNoHandle;
-  to.out_framing = how.framing;
-  if (connection != nullptr) disarm(*connection);
-  put_body(to, body, true);
-  if (connection != nullptr || static_cast<Stream&>(to).local_ended) to.tx = Tx::kDone;
+  if (connection != nullptr && !body.empty()) {
+    how.framing = BodyFraming::kLength;
+    how.content_length = static_cast<int64_t>(body.size());
+  }
+  if (!put_head(*to, {}, edits, how, body.empty())) return false;
+  const int32_t method = at(edits.ints, layout::kEditMethod);
+  const int32_t method_bytes = at(edits.ints, layout::kEditMethodBytes);
+  to->request = {};
+  to->request.is_head = method_bytes == 4 && std::equal(edits.bytes.begin() + method, edits.bytes.begin() + method + 4, "HEAD");
+  to->rx = Rx::kHead;
+  to->tx = Tx::kDone;
+  to->out_framing = how.framing;
+  if (connection != nullptr) {
+    disarm(*connection);
+    connection->close_after = false;
+  }
+  put_body(*to, body, true);
+  if (to->is_stream && !static_cast<Stream*>(to)->local_ended) to->tx = Tx::kBody;
   return true;
 }
 
 bool Engine::show(Handle handle) {
-  Endpoint* found = find(handle);
-  if (found == nullptr || found->is_downstream() || found->closing || !has_messages(*found) || found->rx != Rx::kPending) return false;
-  Endpoint& from = *found;
-  const MessageHead head = head_of(from);
+  Endpoint* from = find(handle);
+  if (from == nullptr || !has_messages(*from) || from->is_downstream() || from->closing || from->rx != Rx::kPending) return false;
+  const MessageHead head = head_of(*from);
   if (head.table.empty()) return false;
   const int32_t status = at(head.table, layout::kHeadStatus);
+  const size_t head_bytes = head.skipped + head.bytes;
   if (status < 200 && status != 101) {
-    take_head(from, head.skipped + head.bytes);
-    from.rx = Rx::kHead;
-    enqueue(from);
+    informational_over(*from, head_bytes);
     return true;
   }
-  const BodyFraming framing = start_response(from, head);
-  const bool is_over = from.is_stream ? (at(head.table, layout::kHeadFlags) & layout::kFlagEnd) != 0
-                                      : framing == BodyFraming::kNone || (framing == BodyFraming::kLength && content_length(head.table) == 0);
-  from.is_own = from.shows_body = from.shows_trailers = true;
-  from.rx = Rx::kBody;
-  take_head(from, head.skipped + head.bytes);
-  if (from.is_stream) end_request(static_cast<Stream&>(from));
-  (void)start_body(from, is_over);
+  const BodyFraming framing = start_response(*from, head);
+  const bool is_over = from->is_stream ? (at(head.table, layout::kHeadFlags) & layout::kFlagEnd) != 0
+                                       : framing == BodyFraming::kNone || (framing == BodyFraming::kLength && content_length(head.table) == 0);
+  from->shows_body = from->shows_trailers = from->is_own = true;
+  from->rx = Rx::kBody;
+  take_head(*from, head_bytes);
+  (void)start_body(*from, is_over);
   return true;
 }
 

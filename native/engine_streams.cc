@@ -110,7 +110,9 @@ size_t Engine::take_streams(Connection& connection, std::span<const uint8_t> inp
       connection.read_blocked = true;
       break;
     }
-    if (!has_event_room()) {
+    // With as many streams open as may be, those that were shown in this batch are dealt with before another one is refused.
+    const bool is_full_now = streams.shown_in == batch_ && codec.open() >= static_cast<uint32_t>(connection.profile->streams[kOptionMaxConcurrentStreams]);
+    if (!has_event_room() || (is_full_now && connection.is_downstream())) {
       enqueue(connection);  // in the next round, when this one's events have been delivered
       break;
     }
@@ -132,6 +134,7 @@ size_t Engine::take_streams(Connection& connection, std::span<const uint8_t> inp
         on_bad_head(connection, event);
         break;
       case kEventSettings:
+        on_window(connection, 0);
         if (const auto limit = static_cast<int32_t>(std::min(codec.max_streams(), kMaxStreamLimit)); !connection.is_downstream() && limit != streams.limit) {
           streams.limit = limit;
           emit(EventKind::kStreamLimit, connection.handle, limit);
@@ -152,7 +155,10 @@ size_t Engine::take_streams(Connection& connection, std::span<const uint8_t> inp
       case kEventMore:
         more = false;
         break;
-      default:  // kEventWindow: `flush` goes on with what waits
+      case kEventWindow:
+        on_window(connection, event.stream);
+        break;
+      default:
         break;
     }
   }
@@ -179,6 +185,7 @@ void Engine::on_stream_head(Connection& connection, uint32_t id, bool ends) {
     Stream& stream = add_stream(connection);
     stream.id = id;
     streams.by_id[id] = &stream;
+    streams.shown_in = batch_;
     stream.head = copy_head(codec.head(), codec.head_bytes());
     const int32_t flags = word_of(stream.head->table, layout::kHeadFlags);
     stream.received += stream.head->bytes.size();
@@ -235,7 +242,7 @@ void Engine::on_stream_data(Connection& connection, uint32_t id, std::span<const
     connection.streams->codec.consume(id, static_cast<uint32_t>(bytes.size()));
     return;
   }
-  const bool goes_on = !stream.held && !stream.paused && stream.in.empty() && stream.has_sink();
+  const bool goes_on = may_move(stream) && stream.in.empty() && (!stream.shows_body || bytes.size() <= show_room(stream));
   if (goes_on && stream.rx == Rx::kBody) {
     move_body(stream, bytes, ends);
     if (ends && !stream.ended && stream.rx == Rx::kBody) body_read(stream, 0);
@@ -244,6 +251,7 @@ void Engine::on_stream_data(Connection& connection, uint32_t id, std::span<const
     if (ends && !stream.ended) end_raw(stream);
   } else {
     stream.in.append(bytes);
+    if (stream.shows_body) enqueue(stream);
     if (ends && stream.in.empty()) pump_in(stream);
   }
 }
@@ -260,12 +268,12 @@ void Engine::on_stream_trailers(Connection& connection, uint32_t id) {
 
 void Engine::on_stream_reset(Connection& connection, const http2::Event& event) {
   Stream** const found = connection.streams->by_id.find(event.stream);
+  if (event.fault != nullptr) {
+    emit(EventKind::kFault, connection.handle, fault_number(event.fault->code), static_cast<int32_t>(event.offset),
+         connection.is_downstream() ? event.fault->status : 502, kFaultOfStream | kFaultOfStreams);
+  }
   if (found == nullptr) {
     connection.streams->codec.release(event.stream);
-    if (event.fault != nullptr) {
-      emit(EventKind::kFault, connection.handle, fault_number(event.fault->code), static_cast<int32_t>(event.offset),
-           connection.is_downstream() ? event.fault->status : 502, kFaultOfStream | kFaultOfStreams);
-    }
     return;
   }
   Stream& stream = **found;
@@ -317,9 +325,10 @@ void Engine::run_stream(Stream& stream) {
     show_head(stream, kNoHandle);
     return;
   }
-  if (stream.shows_body) {
+  if (stream.is_own) {
+    give_back(stream, stream.owed);
+  } else if (stream.shows_body) {
     if (Endpoint* to = find(stream.rx_to); to != nullptr) settle(stream, *to);
-    else if (stream.is_own) give_back(stream, stream.owed);
   }
   pump_in(stream);
 }
@@ -327,13 +336,13 @@ void Engine::run_stream(Stream& stream) {
 /// Moves what has come and had to wait, and the end if that has come too.
 void Engine::pump_in(Stream& stream) {
   const bool is_raw = stream.rx == Rx::kRaw;
-  if (stream.held || stream.paused || stream.closing || (stream.rx != Rx::kBody && !is_raw) || !stream.has_sink()) return;
+  if (stream.closing || (stream.rx != Rx::kBody && !is_raw) || !may_move(stream)) return;
   while (!stream.in.empty()) {
     auto bytes = stream.in.bytes();
     if (stream.shows_body) {
-      bytes = bytes.first(std::min(bytes.size(), events_.size() + 8 > kMaxEvents ? 0 : arena_room() & ~size_t{3}));
+      bytes = bytes.first(std::min(bytes.size(), show_room(stream)));
       if (bytes.empty()) {
-        enqueue(stream);
+        if (!stream.read_blocked) enqueue(stream);
         return;
       }
     }
@@ -409,6 +418,19 @@ void Engine::block(Stream& to) {
   to.parent->streams->blocked.push_back(to.handle);
 }
 
+/// The peer lets more be sent: on one stream, or (0) on any.
+void Engine::on_window(Connection& connection, uint32_t id) {
+  Streams& streams = *connection.streams;
+  if (streams.blocked.empty()) return;
+  if (id == 0) {
+    pump_out(connection);
+  } else if (Stream** const found = streams.by_id.find(id); found != nullptr) {
+    Stream& stream = **found;
+    while (!stream.ended && stream.is_blocked && pump_stream(stream)) {
+    }
+  }
+}
+
 /// Streams with bytes that wait send what they may, in turn.
 void Engine::pump_out(Connection& connection) {
   Streams& streams = *connection.streams;
@@ -421,43 +443,46 @@ void Engine::pump_out(Connection& connection) {
       const Handle handle = streams.blocked[i];
       Stream* const stream = find_stream(handle);
       if (stream == nullptr) continue;
-      if (waiting(connection) <= connection.profile->high_water && connection.write_error == 0) {
-        http2::Connection& codec = codec_of(connection);
-        const auto piece = stream->out.bytes().first(std::min(stream->out.size(), kTurnBytes));
-        const bool is_last = stream->end_waits && stream->out_trailers == nullptr && piece.size() == stream->out.size();
-        const int64_t went = codec.data(stream->id, piece, is_last);
-        if (went > 0) {
-          progress = true;
-          stream->sent += static_cast<uint64_t>(went);
-          stream->out.consume(static_cast<size_t>(went));
-          if (is_last && stream->out.empty()) stream->local_ended = true;
-          if (codec.output().size() >= kSendBytes) {
-            send_some(connection);
-            if (connection.ended) return;
-          }
-          let_on(*stream);
-        }
-      }
-      if (!stream->out.empty()) {
-        streams.blocked[kept++] = handle;
-        continue;
-      }
-      stream->is_blocked = false;
-      if (stream->closing) {
-        end_flushed(*stream);
-      } else if (stream->end_waits) {
-        stream->end_waits = false;
-        if (!stream->local_ended) {
-          const auto trailers = std::move(stream->out_trailers);
-          (void)put_end(*stream, trailers == nullptr ? Trailers{} : Trailers{trailers->lines(), trailers->table});
-        }
-        end_gone(*stream);
-      }
+      if (pump_stream(*stream)) progress = true;
       if (connection.ended) return;
+      if (!stream->ended && !stream->out.empty()) streams.blocked[kept++] = handle;
+      else stream->is_blocked = false;
     }
     streams.blocked.resize(kept);
   }
   if (!streams.blocked.empty() && waiting(connection) > connection.profile->high_water) streams.holds_senders = true;
+}
+
+/// One turn of a stream with bytes that wait. True: some went into frames.
+bool Engine::pump_stream(Stream& stream) {
+  Connection& connection = *stream.parent;
+  if (stream.out.empty() || waiting(connection) > connection.profile->high_water || connection.write_error != 0) return false;
+  http2::Connection& codec = codec_of(connection);
+  const auto piece = stream.out.bytes().first(std::min(stream.out.size(), kTurnBytes));
+  const bool is_last = stream.end_waits && stream.out_trailers == nullptr && piece.size() == stream.out.size();
+  const int64_t went = codec.data(stream.id, piece, is_last);
+  if (went <= 0) return false;
+  stream.sent += static_cast<uint64_t>(went);
+  stream.out.consume(static_cast<size_t>(went));
+  if (is_last && stream.out.empty()) stream.local_ended = true;
+  mark_dirty(connection);
+  if (codec.output().size() >= kSendBytes && !connection.connecting) {
+    send_some(connection);
+    if (connection.ended) return true;
+  }
+  let_on(stream);
+  if (!stream.out.empty()) return true;
+  if (stream.closing) {
+    end_flushed(stream);
+  } else if (stream.end_waits) {
+    stream.end_waits = false;
+    if (!stream.local_ended) {
+      const auto trailers = std::move(stream.out_trailers);
+      (void)put_end(stream, trailers == nullptr ? Trailers{} : Trailers{trailers->lines(), trailers->table});
+    }
+    end_gone(stream);
+  }
+  return true;
 }
 
 /// The end of what a stream sends, which had to wait (or ended a tunnel), is in frames.

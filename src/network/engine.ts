@@ -30,10 +30,11 @@
  * - An upgrade is an extended CONNECT (RFC 8441) on a stream. EDIT_FLAG.UPGRADE writes a request of HTTP/1 as one, and one that goes to HTTP/1 with `connection: upgrade`: method
  *   GET and the Upgrade line are the owner's edits. With EDIT_FLAG.TUNNEL the engine makes 101 a 200 and the other way round. No byte of a tunnel goes on before that.
  * - With EDIT_FLAG.SHOW_BODY or SHOW_TRAILERS `forward` answers OPEN, also where there is no body: `onTrailers` and `onEnd` follow. What cannot have a body (HEAD, 204,
- *   304) is not shown one: `onTrailers` only. SHOW_BODY leaves RETAIN without effect.
+ *   304) is not shown one: `onTrailers` only.
  * - EDIT_FLAG.CLOSE on a response drains the connection of the stream.
  * - A connection that ends takes its streams along: each gets its `onClosed` first, with the same reason. `onFault` of the connection itself (`where`: `connection`)
- *   comes before that; its GOAWAY is on its way and it closes by itself. A request that was broken and has been reset already is one with `where`: `stream`.
+ *   comes before that; its GOAWAY is on its way and it closes by itself. One with `where`: `stream` says what was wrong with a stream that the engine has reset for it;
+ *   where that stream had been shown, its `onClosed` follows.
  * - `drain(connection)`: GOAWAY in two steps (RFC 9113 §6.8); it closes when its last stream has. `onTimeout` `idle`: no stream was open for so long.
  * - `info`, `traffic` take streams too; traffic is that of the bodies and heads of the stream.
  *

@@ -769,9 +769,7 @@ class NodeEngine implements Engine {
   }
   request(stream: number, edits: Edits, body: Uint8Array = NO_BYTES): boolean {
     const endpoint = this.#find(stream);
-    if (endpoint === undefined || !this.#messages.request(endpoint, edits, body)) return false;
-    this.#wake();
-    return true;
+    return endpoint !== undefined && this.#messages.request(endpoint, edits, body);
   }
   show(from: number): boolean {
     const endpoint = this.#find(from);

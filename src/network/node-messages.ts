@@ -475,7 +475,8 @@ export class Messages {
     }
     const hasNoBody = from.request.isHead || isBodiless(received);
     const shows = hasNoBody ? flags & EDIT_FLAG.SHOW_TRAILERS : flags & SHOWS;
-    const isEmpty = bodyFraming === 'none' || head.contentLength === 0 || (from instanceof NodeStream && head.ends);
+    // On a stream trailers may follow whatever the length is.
+    const isEmpty = from instanceof NodeStream ? head.ends : bodyFraming === 'none' || head.contentLength === 0;
     const length = bodyFraming === 'none' || bodyFraming === 'length' ? head.contentLength : -1;
     if (!this.#putResponse(from, to, head, edits, bodyFraming, length, isEmpty, (shows & EDIT_FLAG.SHOW_BODY) !== 0)) return FORWARD.STALE;
     to.tx = TX.BODY;

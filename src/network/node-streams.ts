@@ -177,13 +177,12 @@ export class Streams {
   }
   #onReset(connection: NodeConnection, set: StreamSet, { stream: id, error, fault, offset }: StreamEvent): undefined {
     const stream = set.byId.get(id);
-    if (stream === undefined) {
-      if (fault === undefined) return;
+    if (fault !== undefined) {
       const { streamFraming } = connection.profile;
       const status = streamFraming?.statusOf(fault, connection.isDownstream ? 'downstream' : 'upstream') ?? 400;
       this.#core.emit(EVENT.FAULT, connection, 0, 0, '', '', { protocol: streamFraming?.name ?? '', code: fault, offset, status, where: 'stream' });
-      return;
     }
+    if (stream === undefined) return;
     if (error === STREAM_ERROR.NO_ERROR && fault === undefined && stream.ended && !connection.isDownstream) {
       // RFC 9113 §8.1: all of the response is here; the rest of the request is not wanted.
       this.#messages.stopRequest(stream);

@@ -75,6 +75,8 @@ class Accounts implements Http2PoolOwner {
   protocolError = () => void this.notes.push('protocol error');
   goAway = () => void this.notes.push('go away');
   keepAliveTimeout = () => void this.notes.push('keep-alive timeout');
+  fault = (code: string) => void this.notes.push(code);
+  streamClosed(): void {}
 }
 
 class User implements UpstreamUser {

@@ -22,6 +22,10 @@ export interface Http2PoolOwner extends ConnectionAccount {
   /** The peer takes no further request on a connection. `hostLeaves`: false, it says nothing of others. */
   goAway(hostLeaves: boolean): void;
   keepAliveTimeout(): void;
+  /** The peer has broken the protocol; `code`: of the codec's faults. */
+  fault(code: string): void;
+  /** A stream has ended, as `ConnectionHandler.onClosed` tells it. */
+  streamClosed(reason: CloseReason, errno: string): void;
 }
 
 export interface Http2PoolOptions {
@@ -79,8 +83,9 @@ class Http2Upstream implements ConnectionHandler {
   onPong(): void {
     this.pings?.answered();
   }
-  onFault(): void {
+  onFault(_connection: number, fault: FramingFault): void {
     this.pool.owner.protocolError();
+    this.pool.owner.fault(fault.code);
   }
   onTimeout(): void {
     if (this.active > 0) return;
@@ -129,12 +134,15 @@ class UpstreamStream implements ConnectionHandler, Upstream {
     this.user?.onUpstreamEnd(this, bytes, flags);
   }
   onFault(_stream: number, fault: FramingFault): void {
-    this.connection.pool.owner.protocolError();
+    const { owner } = this.connection.pool;
+    owner.protocolError();
+    owner.fault(fault.code);
     this.user?.onUpstreamFault(this, fault);
   }
   onClosed(_stream: number, reason: CloseReason, errno: string): void {
     const { user, connection } = this;
     this.user = undefined;
+    connection.pool.owner.streamClosed(reason, errno);
     if (user !== undefined && reason !== 'refused' && !(errno in STREAM_ERROR)) connection.hasLost = true;
     user?.onUpstreamClosed(this, reason, errno);
     connection.pool.onStreamClosed(this);

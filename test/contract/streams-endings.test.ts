@@ -1,6 +1,6 @@
 /** How streams and their connections end (src/network/engine.ts, "Streams: HTTP/2"), frame by frame, on each engine. */
 import assert from 'node:assert/strict';
-import { data, goAway, PREFACE, ping, raw, rst, settings, windowUpdate } from '../../codecs/http2/framing/test-support.js';
+import { data, goAway, headers, PREFACE, ping, raw, rst, settings, windowUpdate } from '../../codecs/http2/framing/test-support.js';
 import { http2 } from '../../codecs/http2/index.js';
 import { FRAME_TYPE, SETTING } from '../../codecs/http2/spec.js';
 import { Edits } from '../../src/protocol/edits.js';
@@ -128,6 +128,34 @@ scenario('a request with a fault is reset and told of, and the connection lives 
   client.send(request(3, 'GET', '/'));
   const up = await server.accepts();
   await up.head(1);
+});
+
+scenario('a request with a fault in its body is told of, and then that its stream is gone', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http2' });
+  const client = await stage.frameClient(proxy);
+  client.send(request(1, 'POST', '/', false, [['content-length', '1']]));
+  const up = await server.accepts();
+  await up.head(1);
+  client.send(data(1, 'more', true));
+  await told(proxy, 'request-closed reset PROTOCOL_ERROR');
+  const [fault, closed] = ['down-fault CONTENT_LENGTH_MISMATCH 400 stream', 'request-closed reset PROTOCOL_ERROR'].map((event) =>
+    proxy.events.indexOf(event),
+  );
+  assert.ok(fault >= 0 && fault < closed, proxy.events.join('\n'));
+});
+
+scenario('a response with a fault is told of, and then that its stream is gone', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http2' });
+  const client = await stage.frameClient(proxy);
+  client.send(request(1, 'GET', '/'));
+  const up = await server.accepts();
+  await up.head(1);
+  up.send(headers(1, [[':status', 'x']]));
+  await told(proxy, 'up-closed reset PROTOCOL_ERROR');
+  const [fault, closed] = ['up-fault BAD_STATUS 502 stream', 'up-closed reset PROTOCOL_ERROR'].map((event) => proxy.events.indexOf(event));
+  assert.ok(fault >= 0 && fault < closed, proxy.events.join('\n'));
 });
 
 scenario('a head beyond the limits is answered', async (stage) => {

@@ -16,7 +16,7 @@ import { SteadyClient } from '../support/steady-client.js';
 
 const MIB = 1_048_576;
 const SLOWNESS = Number(process.env.SLUICE_TEST_SLOWNESS ?? 1);
-/** Well-behaved clients are answered within this. */
+/** Well-behaved clients are answered within this; one answer in twenty may wait for the processors of a busy machine. */
 const ANSWER_MS = 100 * SLOWNESS;
 /** What the process may grow by over what it had before any attack, and what one attack may cost. */
 const [MAX_GROWTH_BYTES, MAX_CPU_MS] = [64 * MIB, 1500 * SLOWNESS];
@@ -71,8 +71,8 @@ interface Attack {
   attack(peer: Http2Peer, stage: Stage): Promise<void> | void;
   /** Error of the GOAWAY. Absent: the connection lives. */
   readonly error?: string;
-  /** Name of a counter without its prefix, and by how much it must rise at least. */
-  readonly counter?: readonly [name: string, atLeast: number];
+  /** Names of counters without their prefix, one of which must rise, and by how much at least. */
+  readonly counter?: readonly [names: readonly string[], atLeast: number];
 }
 
 /** Streams that are opened and made to fail, `TIMES` of them at most; the attacker goes on for as long as it is let. */
@@ -99,7 +99,7 @@ const madeToReset = (
     assert.ok(after - before <= RESETS + STREAMS, `${after - before} requests have reached the server`);
   },
   error: 'ENHANCE_YOUR_CALM',
-  counter: ['inbound_reset_flood', 1],
+  counter: [['inbound_reset_flood'], 1],
 });
 /** The frame with another stream. */
 function withStream(bytes: Uint8Array, stream: number): Uint8Array {
@@ -118,6 +118,8 @@ const flood = (title: string, piece: (peer: Http2Peer) => Uint8Array, error: str
   },
 });
 const CALM = 'ENHANCE_YOUR_CALM';
+/** What ends a flood of frames that want an answer: their number, or that of the answers that wait. */
+const ASKING = ['inbound_control_frames_flood', 'outbound_control_flood'];
 
 const FROM_CLIENTS: readonly Attack[] = [
   {
@@ -133,7 +135,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       assert.ok(after - before <= RESETS + STREAMS, `${after - before} requests have reached the server`);
     },
     error: CALM,
-    counter: ['inbound_reset_flood', 1],
+    counter: [['inbound_reset_flood'], 1],
   },
   madeToReset('WINDOW_UPDATE by 0', (_, stream) => windowUpdate(stream, 0)),
   madeToReset('WINDOW_UPDATE above 2^31 - 1', (_, stream) => bytes(windowUpdate(stream, LIMIT.MAX_WINDOW), windowUpdate(stream, LIMIT.MAX_WINDOW))),
@@ -151,7 +153,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.flood(raw(CONTINUATION, 0, 1, peer.block([['x-large', 'y'.repeat(16_000)]])), 2000);
     },
     error: CALM,
-    counter: ['header_overflow', 1],
+    counter: [['header_overflow'], 1],
   },
   {
     title: 'CONTINUATION without end, of one byte each',
@@ -160,7 +162,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.flood(repeated(raw(CONTINUATION, 0, 1, [indexed(16)]), 100), TIMES / 100);
     },
     error: CALM,
-    counter: ['header_overflow', 1],
+    counter: [['header_overflow'], 1],
   },
   {
     title: 'CONTINUATION without end, empty',
@@ -178,19 +180,16 @@ const FROM_CLIENTS: readonly Attack[] = [
         for (let index = 0; index < STREAMS; index++) peer.send(raw(HEADERS, END_STREAM | END_HEADERS, first + 2 * index, bytes(GET_BLOCK, block)));
         for (let index = 0; index < STREAMS; index++) assert.equal((await peer.response(first + 2 * index)).status, '431');
       },
-      counter: ['header_overflow', STREAMS],
+      counter: [['header_overflow'], STREAMS],
     }),
   ),
 
-  flood('PING', () => ping(1, 2), CALM, ['inbound_control_frames_flood', 1]),
-  flood('SETTINGS', () => settings(), CALM, ['inbound_control_frames_flood', 1]),
-  flood('SETTINGS that change the windows of all streams', () => settings([SETTING.INITIAL_WINDOW_SIZE, 100]), CALM, [
-    'inbound_control_frames_flood',
-    1,
-  ]),
-  flood('frames of unknown types', () => raw(0x77, 0, 0, [1, 2, 3]), CALM, ['inbound_control_frames_flood', 1]),
-  flood('PRIORITY', () => raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), CALM, ['inbound_priority_frames_flood', 1]),
-  flood('WINDOW_UPDATE', () => windowUpdate(0, 1), CALM, ['inbound_window_update_frames_flood', 1]),
+  flood('PING', () => ping(1, 2), CALM, [ASKING, 1]),
+  flood('SETTINGS', () => settings(), CALM, [ASKING, 1]),
+  flood('SETTINGS that change all windows', () => settings([SETTING.INITIAL_WINDOW_SIZE, 100]), CALM, [ASKING, 1]),
+  flood('frames of unknown types', () => raw(0x77, 0, 0, [1, 2, 3]), CALM, [['inbound_control_frames_flood'], 1]),
+  flood('PRIORITY', () => raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), CALM, [['inbound_priority_frames_flood'], 1]),
+  flood('WINDOW_UPDATE', () => windowUpdate(0, 1), CALM, [['inbound_window_update_frames_flood'], 1]),
   {
     title: 'WINDOW_UPDATE of a stream',
     async attack(peer) {
@@ -198,7 +197,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.flood(repeated(windowUpdate(stream, 1), 100), TIMES / 100);
     },
     error: CALM,
-    counter: ['inbound_window_update_frames_flood', 1],
+    counter: [['inbound_window_update_frames_flood'], 1],
   },
   {
     title: 'RST_STREAM of a stream that is gone',
@@ -215,7 +214,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.flood(repeated(data(stream, ''), 100), TIMES / 100);
     },
     error: CALM,
-    counter: ['inbound_empty_frames_flood', 1],
+    counter: [['inbound_empty_frames_flood'], 1],
   },
   {
     title: 'DATA of nothing but padding',
@@ -225,7 +224,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.flood(repeated(padded, 100), TIMES / 100);
     },
     error: CALM,
-    counter: ['inbound_empty_frames_flood', 1],
+    counter: [['inbound_empty_frames_flood'], 1],
   },
   {
     title: 'large SETTINGS',
@@ -234,7 +233,7 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.receivesGoAway();
     },
     error: CALM,
-    counter: ['inbound_control_frames_flood', 1],
+    counter: [['inbound_control_frames_flood'], 1],
   },
   {
     title: 'PING whose answers are not read',
@@ -253,7 +252,6 @@ const FROM_CLIENTS: readonly Attack[] = [
       const streams = Array.from({ length: STREAMS + 50 }, () => peer.request(post('/slow'), false));
       for (const stream of streams.slice(STREAMS)) assert.equal((await peer.response(stream)).reset, 'REFUSED_STREAM');
     },
-    counter: ['tx_reset', 50],
   },
   {
     title: 'more DATA than the window',
@@ -264,14 +262,14 @@ const FROM_CLIENTS: readonly Attack[] = [
       await peer.until(() => peer.goAway !== undefined || peer.stream(stream).reset !== undefined || peer.isOver);
       assert.equal(peer.goAway?.error ?? peer.stream(stream).reset, 'FLOW_CONTROL_ERROR');
     },
-    counter: ['rx_messaging_error', 1],
+    counter: [['rx_messaging_error'], 1],
   },
 ];
 
 /** Heads of a request with crumbs of a cookie, within all limits. */
 const crumbs: Fields = Array.from({ length: 90 }, (_, index) => ['cookie', `crumb${index}=${'c'.repeat(100)}`]);
 /** Connections of an attacker that holds what it has. */
-const HOLDERS = 10;
+const HOLDERS = 4;
 /** What an attacker holds for as long as it can: the answers of many streams. */
 const HOLDS: readonly { readonly title: string; readonly fields: Fields }[] = [
   { title: 'cookie bombs held by a zero window', fields: get('/big', ...crumbs) },
@@ -294,13 +292,13 @@ interface HostileAttack {
 }
 const BROKEN = ['502', '503', 'reset'];
 const OK: Fields = [[':status', '200']];
-const serverFlood = (title: string, piece: (peer: Http2Peer, stream: number) => Uint8Array, counter: string): HostileAttack => ({
+const serverFlood = (title: string, piece: (peer: Http2Peer, stream: number) => Uint8Array, counters: readonly string[]): HostileAttack => ({
   title,
   async attack(peer, stream) {
     await peer.flood(repeated(piece(peer, stream), 100), TIMES / 100);
   },
   error: CALM,
-  counter: [counter, 1],
+  counter: [counters, 1],
   client: BROKEN,
 });
 const FROM_SERVERS: readonly HostileAttack[] = [
@@ -311,7 +309,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
       await peer.flood(raw(CONTINUATION, 0, stream, peer.block([['x-large', 'y'.repeat(16_000)]])), 2000);
     },
     error: CALM,
-    counter: ['header_overflow', 1],
+    counter: [['header_overflow'], 1],
     client: BROKEN,
   },
   ...Object.entries(bombs).map(
@@ -320,7 +318,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
       attack(peer, stream) {
         peer.send(raw(HEADERS, END_STREAM | END_HEADERS, stream, bytes(OK_BLOCK, block)));
       },
-      counter: ['header_overflow', 1],
+      counter: [['header_overflow'], 1],
       client: BROKEN,
     }),
   ),
@@ -330,13 +328,13 @@ const FROM_SERVERS: readonly HostileAttack[] = [
       peer.send(peer.headers(stream, OK, false), data(stream, 'body'));
       peer.send(raw(HEADERS, END_STREAM | END_HEADERS, stream, bombs['one-byte fields']));
     },
-    counter: ['header_overflow', 1],
+    counter: [['header_overflow'], 1],
     client: ['200', 'reset'],
   },
-  serverFlood('PING', () => ping(1, 2), 'inbound_control_frames_flood'),
-  serverFlood('SETTINGS', () => settings(), 'inbound_control_frames_flood'),
-  serverFlood('PRIORITY', () => raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), 'inbound_priority_frames_flood'),
-  serverFlood('WINDOW_UPDATE', () => windowUpdate(0, 1), 'inbound_window_update_frames_flood'),
+  serverFlood('PING', () => ping(1, 2), ASKING),
+  serverFlood('SETTINGS', () => settings(), ASKING),
+  serverFlood('PRIORITY', () => raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), ['inbound_priority_frames_flood']),
+  serverFlood('WINDOW_UPDATE', () => windowUpdate(0, 1), ['inbound_window_update_frames_flood']),
   {
     title: 'empty DATA',
     async attack(peer, stream) {
@@ -344,7 +342,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
       await peer.flood(repeated(data(stream, ''), 100), TIMES / 100);
     },
     error: CALM,
-    counter: ['inbound_empty_frames_flood', 1],
+    counter: [['inbound_empty_frames_flood'], 1],
     client: ['200', 'reset'],
   },
   {
@@ -365,7 +363,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
         TIMES / 10,
       );
     },
-    client: ['502', '503', '504', 'reset'],
+    client: ['502', '503'],
   },
   {
     title: 'GOAWAY without end',
@@ -373,7 +371,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
       await peer.flood(repeated(frame(FRAME_TYPE.GOAWAY, 0, 0, { lastStream: 1, error: 0 }), 100), TIMES / 100);
     },
     error: CALM,
-    counter: ['inbound_control_frames_flood', 1],
+    counter: [['inbound_control_frames_flood'], 1],
     client: BROKEN,
   },
   {
@@ -382,7 +380,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
       peer.send(raw(PUSH_PROMISE, END_HEADERS, stream, [...u32(2), ...GET_BLOCK]));
     },
     error: 'PROTOCOL_ERROR',
-    counter: ['rx_messaging_error', 1],
+    counter: [['rx_messaging_error'], 1],
     client: BROKEN,
   },
   {
@@ -397,11 +395,11 @@ const FROM_SERVERS: readonly HostileAttack[] = [
   },
 ];
 
-/** A server whose answers have no end of their own soon: each is 50 MiB. */
+/** A server whose answers are larger than any buffer: each is 8 MiB. */
 async function openBigServer(context: TestContext): Promise<{ port: number; server: Server }> {
   const piece = Buffer.alloc(65_536, 'x');
   const server = createHttp1Server((_request, response) => {
-    let left = 50 * MIB;
+    let left = 8 * MIB;
     const go = () => {
       while (left > 0 && !response.destroyed) {
         left -= piece.length;
@@ -444,7 +442,7 @@ for (const [engine] of engines())
     const baseBytes = proxy.rssBytes();
     let mostBytes = baseBytes;
     const watch = setInterval(() => {
-      mostBytes = Math.max(mostBytes, proxy.rssBytes());
+      if (proxy.isRunning) mostBytes = Math.max(mostBytes, proxy.rssBytes());
     }, 20);
     context.after(() => clearInterval(watch));
 
@@ -459,17 +457,19 @@ for (const [engine] of engines())
       const told = `${spentMs} ms of processor in ${Math.round(tookMs)} ms, ${Math.round(growth / MIB)} MiB more than before all, ${account.answers} answers to others, the slowest after ${Math.round(account.slowestMs)} ms`;
       context.diagnostic(told);
       assert.equal(account.failures, 0, told);
-      assert.ok(account.ninthMs <= ANSWER_MS && account.slowestMs <= 5 * ANSWER_MS, told);
+      assert.ok(account.mostMs <= ANSWER_MS && account.slowestMs <= 5 * ANSWER_MS, told);
       assert.ok(growth <= MAX_GROWTH_BYTES, told);
       assert.ok(spentMs <= MAX_CPU_MS, told);
     };
     const counts = async (prefix: string, counter: Attack['counter'], work: () => Promise<void>): Promise<void> => {
-      const name = counter === undefined ? '' : `${prefix}http2.${counter[0]}`;
-      const before = await proxy.stat(name);
+      const sum = async () => {
+        const stats = await proxy.stats();
+        return (counter?.[0] ?? []).reduce((all, name) => all + (stats.get(`${prefix}http2.${name}`) ?? 0), 0);
+      };
+      const before = await sum();
       await work();
-      if (counter === undefined) return;
-      const after = await proxy.stat(name);
-      assert.ok(after - before >= counter[1], `${name} rose by ${after - before}, not ${counter[1]}`);
+      const rise = (await sum()) - before;
+      assert.ok(rise >= (counter?.[1] ?? 0), `${prefix}http2.${counter?.[0]} rose by ${rise}, not ${counter?.[1]}`);
     };
 
     for (const { title, peer: options, attack, error, counter } of FROM_CLIENTS)

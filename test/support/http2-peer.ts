@@ -17,6 +17,9 @@ const PATIENCE_MS = 5000 * Number(process.env.SLUICE_TEST_SLOWNESS ?? 1);
 /** Frames that nobody has asked for yet are kept up to this many; a flood from the other side must not fill the test's memory. */
 const MAX_KEPT_FRAMES = 100_000;
 
+/** What a flood sends before it looks whether there is an answer: less than a connection takes that lingers after its GOAWAY. */
+const MAX_UNREAD_BYTES = 131_072;
+
 const ERROR_NAMES = [
   ...['NO_ERROR', 'PROTOCOL_ERROR', 'INTERNAL_ERROR', 'FLOW_CONTROL_ERROR', 'SETTINGS_TIMEOUT', 'STREAM_CLOSED', 'FRAME_SIZE_ERROR'],
   ...['REFUSED_STREAM', 'CANCEL', 'COMPRESSION_ERROR', 'CONNECT_ERROR', 'ENHANCE_YOUR_CALM', 'INADEQUATE_SECURITY', 'HTTP_1_1_REQUIRED'],
@@ -110,11 +113,19 @@ export class Http2Peer {
     if (this.socket.writable) for (const part of parts) this.socket.write(part);
     return this;
   }
-  /** Sends bytes in pieces for as long as the other side takes them, at most `times`; gives how often that was. */
+  /**
+   * Sends bytes in pieces for as long as the other side takes them, at most `times`; gives how often that was. Now and then it stops to read: of a connection
+   * that was reset while it writes, Node throws away what has come.
+   */
   async flood(bytes: Uint8Array, times: number): Promise<number> {
+    let unread = 0;
     for (let sent = 0; sent < times; sent++) {
       if (!this.socket.writable || this.isOver || this.goAway !== undefined) return sent;
       if (!this.socket.write(bytes)) await this.#drained();
+      unread += bytes.length;
+      if (unread < MAX_UNREAD_BYTES) continue;
+      unread = 0;
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
     return times;
   }

@@ -65,6 +65,9 @@ export class ProxyProcess {
     assert.ok(pid !== undefined);
     return pid;
   }
+  get isRunning(): boolean {
+    return this.#command.child.exitCode === null && this.#command.child.signalCode === null;
+  }
   /** What it has written to standard error. */
   get log(): string {
     return this.#command.err;

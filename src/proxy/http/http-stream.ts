@@ -46,6 +46,8 @@ const MAX_STALE_SENDS = 3;
 
 /** How often one request is sent anew because a peer has not processed it (RFC 9113 §8.7). */
 const MAX_REFUSALS = 3;
+/** 1xx heads before the response: no server needs as many, and a hostile one would go on for ever. */
+const MAX_INFORMATIONAL = 100;
 
 /** The connection that a request came on. */
 export interface StreamOwner extends ExchangeConnection {
@@ -72,6 +74,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   /** Of HTTP/2: it ends alone, and its connection goes on. */
   #isStream = false;
   #closed = false;
+  /** 1xx heads of the present attempt. */
+  #informational = 0;
   /** Wire bytes before the tunnel began. */
   #tunnelReceived = 0;
   #tunnelSent = 0;
@@ -263,8 +267,9 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   }
 
   onFault(_connection: number, fault: FramingFault): void {
-    const { stats } = this.#owner.manager;
+    const { stats, http2Stats } = this.#owner.manager;
     stats.cxProtocolError.inc();
+    if (this.#isStream) http2Stats.count(fault.code);
     if (fault.code === 'HEAD_TOO_LARGE' || fault.code === 'TOO_MANY_HEADERS') stats.rqTooLarge.inc();
     if (this.#phase === PHASE.IDLE) this.#beginWithoutHead();
     if (this.#phase === PHASE.TUNNEL || this.#responseStarted) {
@@ -285,8 +290,11 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.#closed = true;
     if (this.#phase === PHASE.TUNNEL) this.#endTunnel();
     else if (this.#phase !== PHASE.IDLE) this.#lose(reason, errno);
-    if (this.#isStream) this.#owner.streamEnded(this);
-    else this.#deadlines.stop();
+    if (this.#isStream) {
+      this.#deadlines.clearRequest();
+      this.#owner.manager.http2Stats.streamClosed(reason, errno);
+      this.#owner.streamEnded(this);
+    } else this.#deadlines.stop();
   }
 
   /** The client has gone, or its connection was closed, before the response was whole. */
@@ -454,6 +462,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.exchange.upstreamStart = now;
     this.exchange.firstUpstreamByte = -1;
     this.#phase = PHASE.SENT;
+    this.#informational = 0;
     const result = engine.forward(this.handle, connection.handle, edits);
     if (result === FORWARD.STALE) {
       this.#sendFailed(connection);
@@ -505,6 +514,12 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const { status } = head;
     const { upgrade } = this.exchange;
     if (status < 200 && (status !== 101 || connection.isStream)) {
+      if (++this.#informational > MAX_INFORMATIONAL) {
+        this.exchange.cluster?.stats.cxProtocolError.inc();
+        this.#dropUpstream();
+        this.#upstreamFailed('reset', 'protocol_error', RESPONSE_FLAG.UPE, '');
+        return;
+      }
       // The engine keeps it from a client that speaks HTTP/1.0.
       engine.forward(connection.handle, this.handle, edits.reset());
       return;
@@ -847,6 +862,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     if (this.exchange.cluster !== undefined && this.exchange.route?.action.kind === 'forward')
       this.exchange.cluster.stats.countResponse(status, this.exchange.origin.internal);
     this.#complete(true);
+    // A client that opens no window would hold the answer, and the stream, for as long as it likes.
+    if (this.#isStream && !this.#closed) this.#watchIdle(manager.config.streamIdleTimeoutMs, this.#context.now);
   }
 
   /** The one end of every request. */
@@ -890,6 +907,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
   onDeadline(now: number): void {
     this.#context.timerFired(now);
     if (this.#phase !== PHASE.IDLE) this.#fire(now);
+    else if (this.#deadlines.idle <= now) this.#checkFlush(now);
   }
 
   #fire(now: number): void {
@@ -1001,6 +1019,14 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     cluster?.stats.rqPerTryIdleTimeout.inc();
     if (this.#responseStarted) this.#abort('upstream_per_try_idle_timeout', RESPONSE_FLAG.UT);
     else this.#attemptTimedOut('upstream_per_try_idle_timeout');
+  }
+  /** The request is over but for an answer of ours that the client does not take. */
+  #checkFlush(now: number): void {
+    const { engine } = this.#context;
+    this.#deadlines.idle = this.#stream.look(bytesOf(engine, this.handle), now);
+    if (this.#deadlines.idle !== NEVER) return;
+    this.#manager.http2Stats.txFlushTimeout.inc();
+    engine.close(this.handle, 'reset');
   }
   #checkIdle(now: number): void {
     this.#deadlines.idle = this.#stream.look(bytesOf(this.#context.engine, this.handle), now);

@@ -131,6 +131,12 @@ class HostAccount implements PoolOwner, Http2PoolOwner, RpcPoolOwner {
   keepAliveTimeout(): void {
     this.#cluster.http2Stats.keepAliveTimeout.inc();
   }
+  fault(code: string): void {
+    this.#cluster.http2Stats.count(code);
+  }
+  streamClosed(reason: CloseReason, errno: string): void {
+    this.#cluster.http2Stats.streamClosed(reason, errno);
+  }
   heartbeatMissed(): void {
     this.#cluster.stats.cxHeartbeatMissed.inc();
   }

