@@ -150,9 +150,13 @@ export abstract class Endpoint {
   get isDownstream(): boolean {
     return this.carrier.profile.downstream;
   }
+  /** What comes of a body has somewhere to go. */
+  get hasSink(): boolean {
+    return this.sink !== undefined || this.discard || this.isOwn;
+  }
   /** What has come may be moved on. */
   get mayMove(): boolean {
-    return !this.held && !this.paused && (this.sink !== undefined || this.discard || this.isOwn);
+    return !this.held && !this.paused && this.hasSink;
   }
 }
 
