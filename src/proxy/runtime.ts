@@ -120,6 +120,8 @@ export interface HttpManagerConfig {
   /** Lower-case upgrade tokens that may pass (`websocket`, `connect`). */
   readonly upgrades: ReadonlySet<string>;
   readonly suppressEnvoyHeaders: boolean;
+  /** HTTP failures that gRPC calls are answered with do not count as responses of the cluster. */
+  readonly suppressGrpcFailureCodes: boolean;
   readonly accessLogs: readonly AccessLog[];
   readonly forwardClientCert: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
   /** The stream filters before the router, in order. */

@@ -104,6 +104,7 @@ test('gives every default as Envoy documents it', () => {
     stripHostPort: 'none',
     proxy100Continue: false,
     suppressEnvoyHeaders: false,
+    suppressGrpcFailureCodes: false,
     forwardClientCert: 'SANITIZE',
     filters: [],
   });
