@@ -16,7 +16,7 @@ namespace sluice {
 namespace {
 
 /// Slots are used anew only where so many are free.
-constexpr size_t kSpareSlots = 32;
+constexpr size_t kSpareSlots = 8;
 constexpr uint32_t kGenerationMask = (1U << 11) - 1;
 constexpr uint64_t kListenerTag = uint64_t{1} << 40;
 constexpr uint64_t kWakerTag = uint64_t{1} << 41;
@@ -405,8 +405,9 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
   if (connection.eof || connection.connecting || connection.paused || (connection.closing && connection.rx != Rx::kLinger)) return false;
   switch (connection.rx) {
     case Rx::kIdle:
-    case Rx::kLinger:
       return true;
+    case Rx::kLinger:
+      return connection.linger_left > 0 || connection.streams == nullptr;
     case Rx::kHead:
       return !connection.read_blocked;
     case Rx::kBody:
@@ -444,6 +445,7 @@ void Engine::run(Connection& connection) {
     if (!receive(connection)) break;
   }
   if (!connection.ended && connection.eof && eof_counts(connection)) on_eof(connection);
+  if (!connection.ended && connection.rx == Rx::kLinger && connection.linger_left == 0 && connection.hup) finish(connection, CloseReason::kLinger, 0);
   // Drained, and between two requests.
   if (connection.close_after && connection.rx == Rx::kHead && connection.is_downstream() && connection.in.empty() && !connection.ended && !connection.closing) {
     start_closing(connection);
@@ -484,8 +486,9 @@ bool Engine::receive(Connection& connection) {
     return true;
   }
   if (rx == Rx::kLinger) {
-    if (count >= connection.linger_left) finish(connection, CloseReason::kLinger, 0);
-    else connection.linger_left -= count;
+    // A flood on a connection with streams is left where it is, as a close now would be a reset, and the peer would not see its GOAWAY.
+    connection.linger_left -= std::min<uint64_t>(count, connection.linger_left);
+    if (connection.linger_left == 0 && connection.streams == nullptr) finish(connection, CloseReason::kLinger, 0);
     return true;
   }
   const auto bytes = std::span<const uint8_t>(scratch_).first(count);
