@@ -219,7 +219,7 @@ int32_t Engine::place_head(const MessageHead& head, bool in_batch) {
   if (cursor + needed > (in_batch ? extra_from : arena_.size())) return -1;
   const size_t bytes_at = cursor;
   cursor += needed;
-  std::memcpy(arena_.data() + bytes_at, head.base + head.skipped, head.bytes);
+  if (head.bytes > 0) std::memcpy(arena_.data() + bytes_at, head.base + head.skipped, head.bytes);
   const size_t table_at = bytes_at + padded;
   auto* words = reinterpret_cast<int32_t*>(arena_.data() + table_at);
   std::memcpy(words, table.data(), table.size_bytes());
