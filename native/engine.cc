@@ -36,6 +36,7 @@ constexpr int kReadyEvents = 256;
 /// The last part of the arena belongs to `head()`.
 constexpr size_t kExtraShare = 4;
 
+constexpr size_t kSpareStreams = 1024;
 /// Spare memory of outputs is kept for so many connections.
 constexpr size_t kSpareOutputs = 16;
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -119,21 +120,6 @@ int Engine::add_profile(const Profile& profile) {
   return static_cast<int>(profiles_.size() - 1);
 }
 
-Engine::Endpoint* Engine::find(Handle handle) const noexcept {
-  const auto index = index_of(handle);
-  if (index >= slots_.size()) return nullptr;
-  Endpoint* endpoint = slots_[index].endpoint.get();
-  return endpoint != nullptr && endpoint->handle == handle && !endpoint->ended ? endpoint : nullptr;
-}
-Engine::Connection* Engine::find_connection(Handle handle) const noexcept {
-  Endpoint* endpoint = find(handle);
-  return endpoint != nullptr && !endpoint->is_stream ? static_cast<Connection*>(endpoint) : nullptr;
-}
-Engine::Stream* Engine::find_stream(Handle handle) const noexcept {
-  Endpoint* endpoint = find(handle);
-  return endpoint != nullptr && endpoint->is_stream ? static_cast<Stream*>(endpoint) : nullptr;
-}
-
 bool Engine::has_slot() const noexcept { return slots_.size() <= kIndexMask || !free_.empty(); }
 
 void Engine::take_slot(std::unique_ptr<Endpoint> endpoint) {
@@ -192,21 +178,22 @@ void Engine::deliver() {
   for (int round = 0; !events_.empty() && round < kMaxRounds; round++) {
     std::swap(events_, delivering_);
     batch_++;
-    const auto ended = std::exchange(ended_, {});
+    std::swap(ended_, telling_);
     for (size_t from = 0; from < delivering_.size(); from += kMaxEvents) {
       sink_->deliver(std::span(delivering_).subspan(from, std::min(kMaxEvents, delivering_.size() - from)));
     }
     delivering_.clear();
     arena_events_ = 0;
-    for (const uint32_t index : ended) {
-      Endpoint& endpoint = *slots_[index].endpoint;
-      if (endpoint.is_stream) {
-        const Stream& stream = static_cast<Stream&>(endpoint);
-        if (stream.releases && stream.parent != nullptr && !stream.parent->ended) stream.parent->streams->codec.release(stream.id);
+    for (const uint32_t index : telling_) {
+      auto endpoint = std::move(slots_[index].endpoint);
+      if (endpoint->is_stream) {
+        const Stream& stream = static_cast<Stream&>(*endpoint);
+        if (stream.releases && !stream.parent->ended) stream.parent->streams->codec.release(stream.id);
+        if (streams_.size() < kSpareStreams) streams_.push_back(std::move(endpoint));
       }
-      slots_[index].endpoint.reset();
       free_.push_back(index);
     }
+    telling_.clear();
   }
 }
 
@@ -232,7 +219,7 @@ int32_t Engine::place_head(const MessageHead& head, bool in_batch) {
   if (cursor + needed > (in_batch ? extra_from : arena_.size())) return -1;
   const size_t bytes_at = cursor;
   cursor += needed;
-  std::memcpy(arena_.data() + bytes_at, head.base + head.skipped, head.bytes);
+  if (head.bytes > 0) std::memcpy(arena_.data() + bytes_at, head.base + head.skipped, head.bytes);
   const size_t table_at = bytes_at + padded;
   auto* words = reinterpret_cast<int32_t*>(arena_.data() + table_at);
   std::memcpy(words, table.data(), table.size_bytes());

@@ -390,8 +390,10 @@ class Engine {
   std::vector<Slot> slots_;
   std::deque<uint32_t> free_;    ///< the one that has been free longest is used first, so that its handles do not come again soon
   std::vector<uint32_t> ended_;  ///< slots whose kClosed waits to be delivered
+  std::vector<uint32_t> telling_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<http1::HeadParser>> parsers_;
+  std::vector<std::unique_ptr<Endpoint>> streams_;   ///< spare ones, each made anew in its place
   std::vector<std::unique_ptr<HeadCopy>> heads_;     ///< spare ones
   std::vector<std::vector<uint8_t>> outputs_;        ///< memory for the output of connections with streams
   std::deque<Profile> profiles_;  ///< connections point into it

@@ -204,6 +204,21 @@ struct Engine::Listener {
   int max_accepts = 64;
 };
 
+inline Engine::Endpoint* Engine::find(Handle handle) const noexcept {
+  const auto index = index_of(handle);
+  if (index >= slots_.size()) return nullptr;
+  Endpoint* endpoint = slots_[index].endpoint.get();
+  return endpoint != nullptr && endpoint->handle == handle && !endpoint->ended ? endpoint : nullptr;
+}
+inline Engine::Connection* Engine::find_connection(Handle handle) const noexcept {
+  Endpoint* endpoint = find(handle);
+  return endpoint != nullptr && !endpoint->is_stream ? static_cast<Connection*>(endpoint) : nullptr;
+}
+inline Engine::Stream* Engine::find_stream(Handle handle) const noexcept {
+  Endpoint* endpoint = find(handle);
+  return endpoint != nullptr && endpoint->is_stream ? static_cast<Stream*>(endpoint) : nullptr;
+}
+
 inline int32_t word_of(std::span<const int32_t> table, int word) noexcept { return table[static_cast<size_t>(word)]; }
 
 /// Content-Length of a head, or -1.

@@ -56,8 +56,17 @@ void Engine::expire_settings(Connection& connection) {
 }
 
 Engine::Stream& Engine::add_stream(Connection& connection) {
-  auto made = std::make_unique<Stream>(pool_, connection);
-  Stream& stream = *made;
+  std::unique_ptr<Endpoint> made;
+  if (streams_.empty()) {
+    made = std::make_unique<Stream>(pool_, connection);
+  } else {
+    made = std::move(streams_.back());
+    streams_.pop_back();
+    auto* const place = static_cast<Stream*>(made.get());
+    std::destroy_at(place);
+    std::construct_at(place, pool_, connection);
+  }
+  Stream& stream = static_cast<Stream&>(*made);
   take_slot(std::move(made));
   Streams& streams = *connection.streams;
   stream.before = streams.last;

@@ -538,9 +538,13 @@ bool Connection::setting(uint32_t id, uint32_t value, uint32_t offset) {
     case kSettingInitialWindowSize:
       if (value > static_cast<uint32_t>(kLimitMaxWindow)) return breaks(kFaultBadWindowSetting, offset);
       // RFC 9113 §6.9.2: a window may become negative.
-      for (auto& [_, stream] : streams_) {
-        stream.send_window += value - peer_window_;
-        if (stream.send_window > kLimitMaxWindow) return breaks(kFaultBadWindowSetting, offset);
+      {
+        bool overflows = false;
+        streams_.each([&](uint32_t, Stream& stream) {
+          stream.send_window += value - peer_window_;
+          overflows = overflows || stream.send_window > kLimitMaxWindow;
+        });
+        if (overflows) return breaks(kFaultBadWindowSetting, offset);
       }
       peer_window_ = value;
       return true;
@@ -567,7 +571,7 @@ bool Connection::take_settings_ack() {
   settings_deadline_ = 0;
   decoder_.set_max_table_bytes(static_cast<uint32_t>(option(kOptionDecoderTable)));
   const int64_t window = option(kOptionStreamWindow);
-  for (auto& [_, stream] : streams_) stream.receive_window += window - own_window_;
+  streams_.each([&](uint32_t, Stream& stream) { stream.receive_window += window - own_window_; });
   own_window_ = window;
   event_.kind = kEventSettingsAck;
   event_.stream = 0;
@@ -598,9 +602,9 @@ bool Connection::take_go_away(uint32_t last, uint32_t error) {
   go_away_received_ = last;
   if (!is_server_) {
     std::vector<uint32_t> above;
-    for (const auto& [id, _] : streams_) {
+    streams_.each([&](uint32_t id, const Stream&) {
       if (id > last) above.push_back(id);
-    }
+    });
     std::sort(above.begin(), above.end());
     for (const uint32_t id : above) gone(*find(id), Gone::kResetByUs);
   }
@@ -648,14 +652,8 @@ Connection::Stream& Connection::add_stream(uint32_t id) {
   open_++;
   return stream;
 }
-Connection::Stream* Connection::find(uint32_t id) noexcept {
-  const auto found = streams_.find(id);
-  return found == streams_.end() ? nullptr : &found->second;
-}
-const Connection::Stream* Connection::find(uint32_t id) const noexcept {
-  const auto found = streams_.find(id);
-  return found == streams_.end() ? nullptr : &found->second;
-}
+Connection::Stream* Connection::find(uint32_t id) noexcept { return streams_.find(id); }
+const Connection::Stream* Connection::find(uint32_t id) const noexcept { return streams_.find(id); }
 Connection::Stream* Connection::writable(uint32_t id) noexcept {
   Stream* const stream = find(id);
   return stream == nullptr || stream->is_reset || stream->local_ended || is_broken_ ? nullptr : stream;

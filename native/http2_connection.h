@@ -8,11 +8,11 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "hpack.h"
 #include "http2_rules.h"
+#include "id_map.h"
 
 namespace sluice::http2 {
 
@@ -227,7 +227,7 @@ class Connection {
   hpack::Decoder decoder_;
   hpack::Encoder encoder_;
   FloodGuard guard_;
-  std::unordered_map<uint32_t, Stream> streams_;
+  IdMap<Stream> streams_;
   std::vector<uint8_t> output_;
   std::vector<uint8_t> fields_;  ///< the block being written
   std::vector<uint8_t> block_;   ///< the block that goes on in CONTINUATION frames
