@@ -74,7 +74,11 @@ export class FramePeer {
         fields = this.#decoder.decode(block, 0, block.length, BLOCK.FIELDS, LIMITS).lines();
       }
     }
-    this.frames.push({ ...frame, content: frame.content === undefined ? undefined : Buffer.from(frame.content), name, fields, ends });
+    this.take({ ...frame, name, fields, ends });
+  }
+  /** A frame has come; its `content` is good during this call. */
+  protected take(frame: SeenFrame): void {
+    this.frames.push({ ...frame, content: frame.content === undefined ? undefined : Buffer.from(frame.content) });
   }
 
   send(...parts: Uint8Array[]): this {
@@ -111,11 +115,12 @@ export class FramePeer {
     }
     return text;
   }
-  async until(holds: () => boolean): Promise<void> {
-    const deadline = performance.now() + PATIENCE_MS;
+  /** Waits until `holds`, looked at whenever something came. False: it did not in time. */
+  async until(holds: () => boolean, patienceMs = PATIENCE_MS): Promise<boolean> {
+    const deadline = performance.now() + patienceMs;
     while (!holds()) {
       const left = deadline - performance.now();
-      if (left <= 0) return;
+      if (left <= 0) return false;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake.push(() => {
@@ -124,6 +129,7 @@ export class FramePeer {
         });
       });
     }
+    return true;
   }
   /** Waits until the other side has closed. */
   async isOverSoon(): Promise<void> {
