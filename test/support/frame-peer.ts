@@ -5,7 +5,7 @@ import { type Http2Frame, parseFrame } from '../../codecs/http2/framing/frame.js
 import { bytes, headers, PREFACE, settings, settingsAck } from '../../codecs/http2/framing/test-support.js';
 import { HpackDecoder } from '../../codecs/http2/hpack/decoder.js';
 import { LIMITS } from '../../codecs/http2/hpack/test-support.js';
-import { BLOCK, FRAME_FLAG, FRAME_TYPE } from '../../codecs/http2/spec.js';
+import { BLOCK, FRAME_FLAG, FRAME_TYPE, LIMIT } from '../../codecs/http2/spec.js';
 
 const PATIENCE_MS = 4000 * Number(process.env.SLUICE_TEST_SLOWNESS ?? 1);
 const TYPE_NAMES = Object.keys(FRAME_TYPE) as (keyof typeof FRAME_TYPE)[];
@@ -54,7 +54,7 @@ export class FramePeer {
     this.#prefaceLeft -= skipped;
     this.#left = this.#left.subarray(skipped);
     while (this.#prefaceLeft === 0) {
-      const frame = parseFrame(this.#left);
+      const frame = parseFrame(this.#left, LIMIT.MAX_FRAME_SIZE);
       if (frame === undefined) break;
       this.#left = this.#left.subarray(9 + frame.length);
       this.#onFrame(frame);

@@ -1,10 +1,10 @@
 /** Raw HTTP/2 peers that behave well by themselves, unless told not to, and count what comes: for what takes many streams, or is to be broken on purpose. */
 import assert from 'node:assert/strict';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { headers, PREFACE, raw, settings, windowUpdate } from '../../codecs/http2/framing/test-support.js';
+import { block, headers, PREFACE, raw, settings, windowUpdate } from '../../codecs/http2/framing/test-support.js';
 import { FRAME_FLAG, FRAME_TYPE, SETTING } from '../../codecs/http2/spec.js';
 import { STREAM_ERROR } from '../../src/protocol/stream-table.js';
-import { FramePeer, type SeenFrame } from './frame-peer.js';
+import { type FrameName, FramePeer, type SeenFrame } from './frame-peer.js';
 
 export type Fields = readonly (readonly [name: string, value: string])[];
 
@@ -21,6 +21,12 @@ const errorName = (code = 0): string => Object.entries(STREAM_ERROR).find(([, nu
 export interface PeerOptions {
   /** Entries of the first SETTINGS. */
   readonly settings?: readonly [id: number, value: number][];
+  /** False: SETTINGS of the other side are not acknowledged. Default true. */
+  readonly acknowledges?: boolean;
+  /** False: PING is not answered. Default true. */
+  readonly answersPing?: boolean;
+  /** False: neither preface nor SETTINGS is sent. Default true. */
+  readonly greets?: boolean;
   /** False: no window is opened again for DATA that came. Default true. */
   readonly opensWindows?: boolean;
 }
@@ -59,7 +65,9 @@ export class Http2Peer extends FramePeer {
     super(socket, role === 'server');
     this.role = role;
     this.#options = options;
+    this.acknowledges = options.acknowledges !== false;
     socket.setNoDelay(true);
+    if (options.greets === false) return;
     if (role === 'client') this.send(PREFACE);
     this.send(settings(...(options.settings ?? [])));
   }
@@ -92,6 +100,17 @@ export class Http2Peer extends FramePeer {
     this.send(headers(stream, fields, ends));
     return stream;
   }
+  /** A HEADERS frame, and a field block, that leave the tables alone. */
+  headers(stream: number, fields: Fields, ends: boolean): Uint8Array {
+    return headers(stream, fields, ends);
+  }
+  block(fields: Fields): Uint8Array {
+    return block(fields);
+  }
+  /** Id of the stream that `request` opens next. */
+  get nextStream(): number {
+    return this.#nextStream;
+  }
   /** Takes `count` ids for streams that the caller opens itself; gives the first. */
   takeStreams(count: number): number {
     const first = this.#nextStream;
@@ -111,10 +130,28 @@ export class Http2Peer extends FramePeer {
     const seen = this.stream(id);
     return { ...seen, status: seen.heads.at(-1)?.find(([name]) => name === ':status')?.[1] };
   }
+  /** Waits for the final head of a response, and gives its status. */
+  async status(id: number, patienceMs = PATIENCE_MS): Promise<string | undefined> {
+    const final = () => this.#seen(id).heads.find(([[, status]]) => !status.startsWith('1'))?.[0][1];
+    await this.until(() => final() !== undefined || this.#seen(id).reset !== undefined || this.isOver, patienceMs);
+    return final();
+  }
+  /** Waits for a frame of this type, and takes it and all before it. */
+  async receives(name: FrameName, isWanted: (frame: SeenFrame) => boolean = () => true): Promise<SeenFrame> {
+    const at = () => this.frames.findIndex((frame) => frame.name === name && isWanted(frame));
+    await this.until(() => at() >= 0 || this.isOver, PATIENCE_MS);
+    const index = at();
+    assert.ok(index >= 0, `no ${name}, but ${this.frames.map((frame) => frame.name).join(' ')}`);
+    return this.frames.splice(0, index + 1)[index];
+  }
   /** Waits for GOAWAY and gives the name of its error; `closed` where the connection ended without one. */
-  async receivesGoAway(): Promise<string> {
-    assert.ok(await this.until(() => this.goAway !== undefined || this.isOver, PATIENCE_MS), 'neither GOAWAY nor an end');
+  async receivesGoAway(patienceMs = PATIENCE_MS): Promise<string> {
+    assert.ok(await this.until(() => this.goAway !== undefined || this.isOver, patienceMs), 'neither GOAWAY nor an end');
     return this.goAway?.error ?? 'closed';
+  }
+  /** Waits for the end of the connection. */
+  async ends(patienceMs = PATIENCE_MS): Promise<void> {
+    assert.ok(await this.until(() => this.isOver, patienceMs), 'the connection is still open');
   }
   /** Reads nothing more, until `resume`. */
   pause(): void {
@@ -128,7 +165,8 @@ export class Http2Peer extends FramePeer {
     const { name, flags, stream, ends, fields, length, content = new Uint8Array(0) } = frame;
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     if (name !== 'DATA' && this.frames.length < MAX_KEPT_FRAMES) super.take(frame);
-    if (name === 'PING' && (flags & FRAME_FLAG.ACK) === 0) this.send(raw(FRAME_TYPE.PING, FRAME_FLAG.ACK, 0, content));
+    if (name === 'PING' && (flags & FRAME_FLAG.ACK) === 0 && this.#options.answersPing !== false)
+      this.send(raw(FRAME_TYPE.PING, FRAME_FLAG.ACK, 0, content));
     else if (name === 'GOAWAY') this.goAway = { error: errorName(frame.error), lastStream: frame.lastStream ?? 0 };
     else if (name === 'RST_STREAM') this.#seen(stream).reset = errorName(frame.error);
     else if (name === 'DATA') {
@@ -181,11 +219,11 @@ export class Http2Server {
   private constructor(server: Server) {
     this.#server = server;
   }
-  static async open(): Promise<Http2Server> {
+  static async open(optionsOf: () => PeerOptions = () => ({})): Promise<Http2Server> {
     const server = createServer();
     const opened = new Http2Server(server);
     server.on('connection', (socket) => {
-      const peer = new Http2Peer(socket, 'server');
+      const peer = new Http2Peer(socket, 'server', optionsOf());
       opened.peers.push(peer);
       peer.onRequest = (stream, fields, ends) => opened.onRequest(peer, stream, fields, ends);
     });
