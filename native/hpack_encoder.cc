@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <type_traits>
 
 #include "hpack.h"
 #include "http1_chars.h"
@@ -19,20 +20,42 @@ namespace {
   return bytes <= 0 ? std::string_view{} : std::string_view{reinterpret_cast<const char*>(base) + start, static_cast<size_t>(bytes)};
 }
 
-// FNV-1a.
-constexpr uint32_t kHashStart = 0x811c9dc5;
-constexpr uint32_t kHashPrime = 0x01000193;
-[[nodiscard]] constexpr uint32_t hash_of(std::string_view text, uint32_t hash) noexcept {
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * kHashPrime;
-  return hash;
+// Hashes take eight bytes at a time; only this process sees them, so their bytes may be in its own order.
+constexpr size_t kWordBytes = 8;
+/// `bytes` of them, at most eight, as one word.
+template <typename Byte>
+[[nodiscard]] constexpr uint64_t word_at(const Byte* at, size_t bytes = kWordBytes) noexcept {
+  uint64_t word = 0;
+  if (std::is_constant_evaluated() || bytes < kWordBytes) {
+    for (size_t i = 0; i < bytes; i++) word |= static_cast<uint64_t>(static_cast<uint8_t>(at[i])) << (8 * i);
+    return word;
+  }
+  std::memcpy(&word, at, kWordBytes);
+  return word;
 }
+[[nodiscard]] constexpr uint64_t mix(uint64_t hash, uint64_t word) noexcept {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+  return hash ^ hash >> 32;
+}
+/// The last word of a longer text overlaps the one before.
+template <typename Byte>
+[[nodiscard]] constexpr uint64_t mix_text(uint64_t hash, const Byte* text, size_t bytes) noexcept {
+  if (bytes < kWordBytes) return mix(hash, word_at(text, bytes));
+  for (size_t at = 0; at + kWordBytes < bytes; at += kWordBytes) hash = mix(hash, word_at(text + at));
+  return mix(hash, word_at(text + bytes - kWordBytes));
+}
+/// Hash of a name.
+template <typename Byte>
+[[nodiscard]] constexpr uint32_t hash_of(const Byte* name, size_t bytes) noexcept {
+  return static_cast<uint32_t>(mix_text(bytes, name, bytes));
+}
+[[nodiscard]] constexpr uint32_t hash_of(std::string_view name) noexcept { return hash_of(name.data(), name.size()); }
 /// Hash of a name and a value, from the name's; of a long value only some bytes at either end.
 [[nodiscard]] constexpr uint32_t pair_hash_of(uint32_t name_hash, std::string_view value) noexcept {
-  constexpr size_t kFront = 8;
-  constexpr size_t kBack = 16;
-  const uint32_t hash = (name_hash ^ (value.size() & 0xff)) * kHashPrime;
-  if (value.size() <= kFront + kBack) return hash_of(value, hash);
-  return hash_of(value.substr(value.size() - kBack), hash_of(value.substr(0, kFront), hash));
+  constexpr size_t kEnds = 3 * kWordBytes;
+  const uint64_t hash = name_hash ^ static_cast<uint64_t>(value.size()) << 32;
+  if (value.size() <= kEnds) return static_cast<uint32_t>(mix_text(hash, value.data(), value.size()));
+  return static_cast<uint32_t>(mix_text(mix(hash, word_at(value.data())), value.data() + value.size() - 2 * kWordBytes, 2 * kWordBytes));
 }
 [[nodiscard]] constexpr uint32_t bucket_of(uint32_t hash, uint32_t mask) noexcept { return (hash ^ hash >> 15) & mask; }
 
@@ -47,7 +70,7 @@ constexpr uint32_t kNamesMask = 255;
 constexpr std::array<KnownName, kNamesMask + 1> kNames = [] {
   std::array<KnownName, kNamesMask + 1> table{};
   const auto slot = [&table](std::string_view name) -> KnownName& {
-    const uint32_t hash = hash_of(name, kHashStart);
+    const uint32_t hash = hash_of(name);
     uint32_t at = bucket_of(hash, kNamesMask);
     while (!table[at].name.empty() && table[at].name != name) at = (at + 1) & kNamesMask;
     table[at].name = name;
@@ -77,7 +100,7 @@ constexpr std::array<uint8_t, kPairsMask + 1> kPairs = [] {
   for (size_t i = 0; i < kStaticTable.size(); i++) {
     const auto& [name, value] = kStaticTable[i];
     if (value.empty()) continue;
-    uint32_t at = bucket_of(pair_hash_of(hash_of(name, kHashStart), value), kPairsMask);
+    uint32_t at = bucket_of(pair_hash_of(hash_of(name), value), kPairsMask);
     while (table[at] != 0) at = (at + 1) & kPairsMask;
     table[at] = static_cast<uint8_t>(i + 1);
   }
@@ -344,12 +367,8 @@ void Encoder::text(std::string_view lines, bool keeps_host, std::vector<uint8_t>
 
 void Encoder::field(std::string_view given, std::string_view value, Policy policy, std::vector<uint8_t>& out) {
   if (name_.size() < given.size()) name_.resize(2 * given.size());
-  uint32_t hash = kHashStart;
-  for (size_t i = 0; i < given.size(); i++) {
-    const uint8_t small = http1::to_lower(static_cast<uint8_t>(given[i]));
-    name_[i] = small;
-    hash = (hash ^ small) * kHashPrime;
-  }
+  for (size_t i = 0; i < given.size(); i++) name_[i] = http1::to_lower(static_cast<uint8_t>(given[i]));
+  const uint32_t hash = hash_of(name_.data(), given.size());
   const std::string_view name{reinterpret_cast<const char*>(name_.data()), given.size()};
   const KnownName& known = known_name(hash, name);
   uint32_t name_index = known.index;
