@@ -20,46 +20,47 @@ namespace {
   return bytes <= 0 ? std::string_view{} : std::string_view{reinterpret_cast<const char*>(base) + start, static_cast<size_t>(bytes)};
 }
 
-// FNV-1a.
-constexpr uint32_t kHashStart = 0x811c9dc5;
-constexpr uint32_t kHashPrime = 0x01000193;
-[[nodiscard]] constexpr uint32_t hash_of(std::string_view text, uint32_t hash) noexcept {
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * kHashPrime;
-  return hash;
-}
-/// `bytes` (at most 8) bytes of a text as a number.
-[[nodiscard]] constexpr uint64_t load(std::string_view text, size_t at, size_t bytes) noexcept {
-  uint64_t number = 0;
-  if (!std::is_constant_evaluated() && bytes == 8) {
-    std::memcpy(&number, text.data() + at, 8);
-    return number;
+// Hashes take eight bytes at a time; only this process sees them, so their bytes may be in its own order.
+constexpr size_t kWordBytes = 8;
+/// `bytes` of them, at most eight, as one word.
+[[nodiscard]] constexpr uint64_t word_at(const char* at, size_t bytes = kWordBytes) noexcept {
+  uint64_t word = 0;
+  if (std::is_constant_evaluated() || bytes < kWordBytes) {
+    for (size_t i = 0; i < bytes; i++) word |= uint64_t{static_cast<uint8_t>(at[i])} << 8 * i;
+    return word;
   }
-  for (size_t i = 0; i < bytes; i++) number |= uint64_t{static_cast<uint8_t>(text[at + i])} << 8 * i;
-  return number;
+  std::memcpy(&word, at, kWordBytes);
+  return word;
 }
+[[nodiscard]] constexpr uint64_t mix(uint64_t hash, uint64_t word) noexcept {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+  return hash ^ hash >> 32;
+}
+/// The last word of a longer text overlaps the one before.
+[[nodiscard]] constexpr uint64_t mix_text(uint64_t hash, std::string_view text) noexcept {
+  const size_t bytes = text.size();
+  if (bytes < kWordBytes) return mix(hash, word_at(text.data(), bytes));
+  for (size_t at = 0; at + kWordBytes < bytes; at += kWordBytes) hash = mix(hash, word_at(text.data() + at));
+  return mix(hash, word_at(text.data() + bytes - kWordBytes));
+}
+/// Hash of a name.
+[[nodiscard]] constexpr uint32_t hash_of(std::string_view name) noexcept { return static_cast<uint32_t>(mix_text(name.size(), name)); }
 /// Hash of a name and a value, from the name's; of a long value only some bytes at either end.
 [[nodiscard]] constexpr uint32_t pair_hash_of(uint32_t name_hash, std::string_view value) noexcept {
-  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
-  const size_t size = value.size();
-  uint64_t hash = (name_hash | uint64_t{size & 0xffff} << 32) * kFactor;
-  if (size < 8) {
-    hash = (hash ^ load(value, 0, size)) * kFactor;
-  } else {
-    hash = (hash ^ load(value, 0, 8)) * kFactor;
-    hash = (hash ^ hash >> 29 ^ load(value, size - 8, 8)) * kFactor;
-    if (size > 16) hash = (hash ^ hash >> 29 ^ load(value, size - 16, 8)) * kFactor;
-  }
-  return static_cast<uint32_t>(hash >> 32);
+  constexpr size_t kEnds = 3 * kWordBytes;
+  const uint64_t hash = name_hash ^ static_cast<uint64_t>(value.size()) << 32;
+  if (value.size() <= kEnds) return static_cast<uint32_t>(mix_text(hash, value));
+  return static_cast<uint32_t>(mix_text(mix(hash, word_at(value.data())), value.substr(value.size() - 2 * kWordBytes)));
 }
-/// Short texts, compared without a call.
+/// Texts are short: they are compared without a call.
 [[nodiscard]] bool is_same(std::string_view a, std::string_view b) noexcept {
   const size_t size = a.size();
   if (size != b.size()) return false;
-  if (size < 8) return load(a, 0, size) == load(b, 0, size);
-  for (size_t at = 0; at + 8 < size; at += 8) {
-    if (load(a, at, 8) != load(b, at, 8)) return false;
+  if (size < kWordBytes) return word_at(a.data(), size) == word_at(b.data(), size);
+  for (size_t at = 0; at + kWordBytes < size; at += kWordBytes) {
+    if (word_at(a.data() + at) != word_at(b.data() + at)) return false;
   }
-  return load(a, size - 8, 8) == load(b, size - 8, 8);
+  return word_at(a.data() + size - kWordBytes) == word_at(b.data() + size - kWordBytes);
 }
 [[nodiscard]] constexpr uint32_t bucket_of(uint32_t hash, uint32_t mask) noexcept { return (hash ^ hash >> 15) & mask; }
 
@@ -70,7 +71,7 @@ constexpr uint32_t kNamesMask = 255;
 constexpr std::array<Name, kNamesMask + 1> kNames = [] {
   std::array<Name, kNamesMask + 1> table{};
   const auto slot = [&table](std::string_view text) -> Name& {
-    const uint32_t hash = hash_of(text, kHashStart);
+    const uint32_t hash = hash_of(text);
     uint32_t at = bucket_of(hash, kNamesMask);
     while (!table[at].text.empty() && table[at].text != text) at = (at + 1) & kNamesMask;
     table[at].text = text;
@@ -92,7 +93,7 @@ constexpr std::array<Name, kNamesMask + 1> kNames = [] {
   }
   return {text, hash};
 }
-[[nodiscard]] constexpr Name name_of(std::string_view text) noexcept { return name_of(hash_of(text, kHashStart), text); }
+[[nodiscard]] constexpr Name name_of(std::string_view text) noexcept { return name_of(hash_of(text), text); }
 
 constexpr Name kMethod = name_of(":method");
 constexpr Name kScheme = name_of(":scheme");
@@ -116,7 +117,7 @@ constexpr std::array<uint8_t, kPairsMask + 1> kPairs = [] {
   for (size_t i = 0; i < kStaticTable.size(); i++) {
     const auto& [name, value] = kStaticTable[i];
     if (value.empty()) continue;
-    uint32_t at = bucket_of(pair_hash_of(hash_of(name, kHashStart), value), kPairsMask);
+    uint32_t at = bucket_of(pair_hash_of(hash_of(name), value), kPairsMask);
     while (table[at] != 0) at = (at + 1) & kPairsMask;
     table[at] = static_cast<uint8_t>(i + 1);
   }
@@ -392,13 +393,8 @@ void Encoder::line(int id, std::string_view name, std::string_view value, Policy
 
 void Encoder::field(std::string_view given, std::string_view value, Policy policy, std::vector<uint8_t>& out) {
   if (name_.size() < given.size()) name_.resize(2 * given.size());
-  uint32_t hash = kHashStart;
-  for (size_t i = 0; i < given.size(); i++) {
-    const uint8_t small = http1::to_lower(static_cast<uint8_t>(given[i]));
-    name_[i] = small;
-    hash = (hash ^ small) * kHashPrime;
-  }
-  field(name_of(hash, {reinterpret_cast<const char*>(name_.data()), given.size()}), value, policy, out);
+  for (size_t i = 0; i < given.size(); i++) name_[i] = http1::to_lower(static_cast<uint8_t>(given[i]));
+  field(name_of({reinterpret_cast<const char*>(name_.data()), given.size()}), value, policy, out);
 }
 
 void Encoder::field(const Name& name, std::string_view value, Policy policy, std::vector<uint8_t>& out) {
