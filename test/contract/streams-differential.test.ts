@@ -115,6 +115,10 @@ function messageOf(frames: readonly SeenFrame[]): string[] {
 }
 const MESSAGE_FRAMES = ['HEADERS', 'DATA', 'RST_STREAM'];
 const isOver = (frames: readonly SeenFrame[]): boolean => frames.some(({ name, ends }) => ends || name === 'RST_STREAM');
+const bodyBytes = (frames: readonly SeenFrame[]): number =>
+  frames.reduce((sum, { name, content }) => sum + (name === 'DATA' ? (content?.length ?? 0) : 0), 0);
+const hasFinalHead = (frames: readonly SeenFrame[]): boolean =>
+  frames.some(({ fields }) => fields.some(([name, value]) => name === ':status' && value >= '200'));
 const takeMessage = (peer: FramePeer, stream: number): SeenFrame[] =>
   peer.frames.filter((frame) => frame.stream === stream && MESSAGE_FRAMES.includes(frame.name));
 
@@ -162,7 +166,15 @@ async function play(engine: Engine, { exchanges, pieceBytes }: Script): Promise<
       if (isOver(asked()) && ends) {
         const hasBody = method !== 'HEAD' && status !== 204 && status !== 304;
         for (let i = 0; i < interim; i++) up().send(response(id, 103, false, [['link', `</${i}>`]]));
-        up().send(...framesOf(id, (over, length) => response(id, status, over, [...answerMore, ...length]), answer, hasBody));
+        const answers = framesOf(id, (over, length) => response(id, status, over, [...answerMore, ...length]), answer, hasBody);
+        const isReset = answer.end === 'reset' && hasBody;
+        const cut = isReset ? answers.pop() : undefined;
+        up().send(...answers);
+        if (cut !== undefined) {
+          // A reset comes when the client has got what was before it: which of the two is quicker is not what is compared.
+          await holdsSoon(() => bodyBytes(takeMessage(client, stream)) === lengthOf(answer.pieces) && hasFinalHead(takeMessage(client, stream)));
+          up().send(cut);
+        }
         await holdsSoon(() => isOver(takeMessage(client, stream)));
       }
       // A request may have been cut off before all of it had gone on.
