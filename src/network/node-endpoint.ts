@@ -144,7 +144,7 @@ export abstract class Endpoint {
   abstract readonly isFull: boolean;
   /** Queues bytes of a body. `isLent`: they may change after the call. `ends`: they are its last, and no trailers follow. */
   abstract putBody(bytes: Uint8Array, isLent: boolean, ends: boolean): void;
-  /** Ends a body, or one direction of a tunnel. False: it waits behind bytes, and `EndpointOwner.onEndGone` follows. */
+  /** Ends a body, or one direction of a tunnel. False: it waits behind bytes, and `Messages.endGone` follows. */
   abstract putEnd(trailers: Trailers): boolean;
 
   get isDownstream(): boolean {
