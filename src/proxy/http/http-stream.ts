@@ -365,6 +365,11 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       return;
     }
     this.exchange.cluster = cluster;
+    if (this.exchange.isGrpc && this.#isStream && cluster.config.http.protocol === 'http1') {
+      // A call that lost its trailers on the way would look as if it had no status.
+      this.#reply(503, 'grpc_needs_http2', 0, BODY.of(`gRPC needs HTTP/2: cluster ${cluster.name} is spoken to in HTTP/1 (HttpProtocolOptions)`));
+      return;
+    }
     const trusted = this.exchange.origin.internal;
     this.exchange.timeoutMs = action.timeoutMs;
     if (trusted) {
