@@ -82,7 +82,7 @@ export interface EngineCore {
   touch(connection: NodeConnection): void;
   /** Reads from the socket or stops to, as the state of the connection asks for. */
   updateReading(connection: NodeConnection): void;
-  /** Ends a connection once its output has gone; a stream at once. */
+  /** Ends a connection once its output has gone. */
   startClosing(connection: NodeConnection, reason: 'local' | 'remote' | 'truncated'): void;
   finish(endpoint: Endpoint, reason: CloseReason, errno: string): void;
   /** See `Engine.drain`. */
