@@ -189,6 +189,10 @@ function printTable(scenario: Scenario, rows: readonly Row[]): void {
   for (const line of lines) print(line);
 }
 
+/** How a subject ended, and its last words; empty while it runs. */
+const endOf = (subject: Subject | undefined): string =>
+  subject?.running.exit() === undefined ? '' : `; it ended with ${subject.running.exit()}:\n${subject.running.output()}`;
+
 /**
  * Starts one subject and sends it a little load, so that JavaScript is compiled, pools are filled and lazy memory is there before anything is measured. Undefined where
  * it cannot run; throws a WrongAnswer where it answers what was not asked.
@@ -202,8 +206,9 @@ async function warm(kind: SubjectKind, place: Place, scenario: Scenario, seconds
     await runLoad(place, subject.port, load, Math.min(2, Math.max(1, Math.ceil(seconds / 2))));
     return subject;
   } catch (error) {
+    const end = endOf(subject);
     await subject?.running.stop();
-    if (error instanceof WrongAnswer) throw error;
+    if (error instanceof WrongAnswer) throw new WrongAnswer(`${error.message}${end}`);
     console.log(`  ${kind.name} is left out: ${(error as Error).message}`);
     return undefined;
   }
@@ -255,7 +260,7 @@ async function runScenario(root: string, folder: string, scenario: Scenario, opt
           const one = await measure(place, subject, scenario, options.seconds, server?.running);
           rounds.set(kind.name, [...(rounds.get(kind.name) ?? []), one]);
         } catch (error) {
-          console.log(`  ${kind.name}: round ${i + 1} failed: ${(error as Error).message}`);
+          console.log(`  ${kind.name}: round ${i + 1} failed: ${(error as Error).message}${endOf(subjects.get(kind.name))}`);
           isWrong ||= error instanceof WrongAnswer;
           if (!subjects.has(kind.name)) left.delete(kind);
         }

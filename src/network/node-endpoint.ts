@@ -82,7 +82,7 @@ export interface EngineCore {
   touch(connection: NodeConnection): void;
   /** Reads from the socket or stops to, as the state of the connection asks for. */
   updateReading(connection: NodeConnection): void;
-  /** Ends a connection once its output has gone; a stream at once. */
+  /** Ends a connection once its output has gone. */
   startClosing(connection: NodeConnection, reason: 'local' | 'remote' | 'truncated'): void;
   finish(endpoint: Endpoint, reason: CloseReason, errno: string): void;
   /** See `Engine.drain`. */
@@ -144,15 +144,19 @@ export abstract class Endpoint {
   abstract readonly isFull: boolean;
   /** Queues bytes of a body. `isLent`: they may change after the call. `ends`: they are its last, and no trailers follow. */
   abstract putBody(bytes: Uint8Array, isLent: boolean, ends: boolean): void;
-  /** Ends a body, or one direction of a tunnel. False: it waits behind bytes, and `EndpointOwner.onEndGone` follows. */
+  /** Ends a body, or one direction of a tunnel. False: it waits behind bytes, and `Messages.endGone` follows. */
   abstract putEnd(trailers: Trailers): boolean;
 
   get isDownstream(): boolean {
     return this.carrier.profile.downstream;
   }
+  /** What comes of a body has somewhere to go. */
+  get hasSink(): boolean {
+    return this.sink !== undefined || this.discard || this.isOwn;
+  }
   /** What has come may be moved on. */
   get mayMove(): boolean {
-    return !this.held && !this.paused && (this.sink !== undefined || this.discard || this.isOwn);
+    return !this.held && !this.paused && this.hasSink;
   }
 }
 

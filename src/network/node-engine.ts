@@ -484,7 +484,7 @@ class NodeEngine implements Engine {
   /** Unread bytes wait for the other side, so that the FIN behind them does not count yet. */
   #isStuck(connection: NodeConnection): boolean {
     if (connection.rx === RX.HEAD || connection.rx === RX.FRAMES || connection.rx === RX.STREAMS) return connection.blocked;
-    if (connection.rx === RX.BODY) return connection.held || connection.blocked || (connection.sink === undefined && !connection.discard);
+    if (connection.rx === RX.BODY) return connection.held || connection.blocked || !connection.hasSink;
     return connection.input.unread > 0;
   }
 
@@ -495,7 +495,7 @@ class NodeEngine implements Engine {
         if (!connection.blocked) this.#readHead(connection);
         return;
       case RX.BODY:
-        if (connection.held || connection.blocked || (connection.sink === undefined && !connection.discard)) return;
+        if (connection.held || connection.blocked || !connection.hasSink) return;
         this.#messages.pump(connection, true);
         return;
       case RX.STREAMS:

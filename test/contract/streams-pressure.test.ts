@@ -255,3 +255,71 @@ scenario('a client that asks on and on and reads nothing is not read any more', 
   client.socket.resume();
   await eventually(() => proxy.events.filter((event) => event.startsWith('request GET')).length === 2000, 'not all were served', 10_000);
 });
+
+scenario('an answer that comes while the end of its HTTP/1 request waits for a window leaves the connection of use', async (stage) => {
+  const server = await stage.frameServer([SETTING.INITIAL_WINDOW_SIZE, 0]);
+  const proxy = await stage.proxy({ port: server.port, down: 'http1', up: 'http2' });
+  const quick = await stage.client(proxy);
+  quick.send('GET /first HTTP/1.1\r\nHost: h\r\n\r\n');
+  const up = await server.accepts();
+  await up.head(1);
+  await knowsSettings(proxy);
+  const client = await stage.client(proxy);
+  client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde');
+  await up.head(3);
+  up.send(response(3, 403));
+  await client.receives('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
+  await up.next('RST_STREAM', 3);
+  client.send('GET /next HTTP/1.1\r\nHost: h\r\n\r\n');
+  assert.equal((await up.head(5))[':path'], '/next');
+  up.send(response(5, 200));
+  await client.receives('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+});
+
+scenario('waiting streams of one connection have their turns', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http2' });
+  // Only the window of the connection is in the way.
+  const client = await stage.frameClient(proxy, [SETTING.INITIAL_WINDOW_SIZE, 1_000_000]);
+  client.send(request(1, 'GET', '/1'), request(3, 'GET', '/3'), request(5, 'GET', '/5'));
+  const up = await server.accepts();
+  for (const id of [1, 3, 5]) {
+    await up.head(id);
+    up.send(response(id, 200, false));
+    for (let i = 0; i < 6; i++) up.send(data(id, CHUNK));
+    up.send(data(id, '', true));
+  }
+  for (const id of [1, 3, 5]) await client.head(id);
+  await settled();
+  const got = () => client.frames.reduce((sum, { name, content }) => sum + (name === 'DATA' ? (content?.length ?? 0) : 0), 0);
+  assert.equal(got(), 65_535);
+  client.frames.length = 0;
+  client.send(windowUpdate(0, 120_000));
+  await eventually(
+    () => got() === 120_000,
+    () => `${got()}`,
+  );
+  const shares = [3, 5].map((id) =>
+    client.frames.reduce((sum, { name, stream, content }) => sum + (name === 'DATA' && stream === id ? (content?.length ?? 0) : 0), 0),
+  );
+  for (const share of shares) assert.ok(share >= 30_000, `shares ${shares}`);
+});
+
+scenario('an upload that its HTTP/1 upstream does not take is given up without a trace', async (stage) => {
+  const server = await stage.http1Server();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http1', upProfile: { bufferLimitBytes: 16_384 } });
+  const client = await stage.frameClient(proxy);
+  client.send(request(1, 'POST', '/', false));
+  const up = await server.accepts();
+  await up.receivesHead();
+  up.socket.pause();
+  for (let i = 0; i < 16; i++) client.send(data(1, CHUNK));
+  await settled();
+  up.reset();
+  assert.equal((await client.head(1))[':status'], '502');
+  assert.equal((await client.next('RST_STREAM', 1)).error, 0);
+  // The connection is of use: what was thrown away is back in its window.
+  client.send(request(3, 'POST', '/', false), data(3, 'x', true));
+  const next = await server.accepts();
+  await next.receivesHead();
+});

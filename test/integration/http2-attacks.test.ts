@@ -18,8 +18,9 @@ const MIB = 1_048_576;
 const SLOWNESS = Number(process.env.SLUICE_TEST_SLOWNESS ?? 1);
 /** Well-behaved clients are answered within this; one answer in twenty may wait for the processors of a busy machine. */
 const ANSWER_MS = 100 * SLOWNESS;
-/** What the process may grow by over what it had before any attack, and what one attack may cost. */
-const [MAX_GROWTH_BYTES, MAX_CPU_MS] = [64 * MIB, 1500 * SLOWNESS];
+/** What the process may grow by over what it had before any attack; the fallback engine's garbage is collected when V8 likes. What one attack may cost. */
+const MAX_GROWTH_BYTES = { native: 64 * MIB, fallback: 112 * MIB } as const;
+const MAX_CPU_MS = 1500 * SLOWNESS;
 /** How long a stream may wait for its peer, in the configuration of this test. */
 const STALLED_MS = 1000;
 /** An attacker gives up after so many pieces. */
@@ -271,13 +272,14 @@ const crumbs: Fields = Array.from({ length: 90 }, (_, index) => ['cookie', `crum
 /** Connections of an attacker that holds what it has. */
 const HOLDERS = 4;
 /** What an attacker holds for as long as it can: the answers of many streams. */
-const HOLDS: readonly { readonly title: string; readonly fields: Fields }[] = [
+const HOLDS: readonly { readonly title: string; readonly fields: Fields; readonly ends?: boolean }[] = [
   { title: 'cookie bombs held by a zero window', fields: get('/big', ...crumbs) },
   {
     title: 'one-byte fields held by a zero window',
     fields: get('/big', ...Array.from({ length: 90 }, (): [string, string] => ['accept-encoding', 'gzip, deflate'])),
   },
   { title: 'large answers held by a zero window', fields: get('/big') },
+  { title: 'requests with large heads that never end', fields: post('/slow', ['x-large', 'y'.repeat(15_000)]), ends: false },
 ];
 
 interface HostileAttack {
@@ -458,7 +460,7 @@ for (const [engine] of engines())
       context.diagnostic(told);
       assert.equal(account.failures, 0, told);
       assert.ok(account.mostMs <= ANSWER_MS && account.slowestMs <= 5 * ANSWER_MS, told);
-      assert.ok(growth <= MAX_GROWTH_BYTES, told);
+      assert.ok(growth <= MAX_GROWTH_BYTES[engine], told);
       assert.ok(spentMs <= MAX_CPU_MS, told);
     };
     const counts = async (prefix: string, counter: Attack['counter'], work: () => Promise<void>): Promise<void> => {
@@ -492,14 +494,14 @@ for (const [engine] of engines())
         ),
       );
 
-    for (const { title, fields } of HOLDS)
+    for (const { title, fields, ends = true } of HOLDS)
       await context.test(`from clients: ${title}`, (context) =>
         bounded(context, async () => {
           const peers = await Promise.all(
             Array.from({ length: HOLDERS }, () => Http2Peer.connect(port, { settings: [NO_WINDOW], opensWindows: false })),
           );
           try {
-            const streams = peers.map((peer) => Array.from({ length: STREAMS }, () => peer.request(fields)));
+            const streams = peers.map((peer) => Array.from({ length: STREAMS }, () => peer.request(fields, ends)));
             for (const [index, peer] of peers.entries())
               for (const stream of streams[index]) {
                 const { body, reset } = await peer.response(stream, 10 * STALLED_MS);
@@ -525,6 +527,27 @@ for (const [engine] of engines())
           for (const peer of peers) peer.close();
         }
       }),
+    );
+
+    await context.test('from a server: responses that make the proxy reset their streams', (context) =>
+      counts('cluster.hostile.', [['inbound_reset_flood'], 1], () =>
+        bounded(context, async () => {
+          hostile.onRequest = (peer, stream) => peer.send(peer.headers(stream, [[':status', 'none']], true));
+          const attacker = () => hostile.peers.at(-1);
+          const peer = await Http2Peer.connect(port);
+          try {
+            for (let round = 0; round < 10 && attacker()?.goAway === undefined; round++) {
+              const streams = Array.from({ length: 50 }, () => peer.request(get('/hostile')));
+              for (const stream of streams) assert.ok(['502', '503'].includes((await peer.response(stream)).status ?? ''));
+            }
+            assert.ok(hostile.peers.some(({ goAway }) => goAway?.error === CALM));
+          } finally {
+            peer.close();
+            hostile.onRequest = () => {};
+            for (const peer of hostile.peers) peer.close();
+          }
+        }),
+      ),
     );
 
     for (const { title, attack, error, counter, client } of FROM_SERVERS)

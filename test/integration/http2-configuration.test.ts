@@ -178,7 +178,9 @@ for (const [engine, create] of engines()) {
     for (let index = 0; index < 2; index++) peer.send(opened(peer));
     const beyond = peer.request(get('/hello'));
     assert.equal((await peer.response(beyond)).reset, 'REFUSED_STREAM');
-    peer.send(rst(1));
+    // Its place is free once the server has been told.
+    peer.send(rst(1), ping(1, 1));
+    await peer.receives('PING');
     await isServed(peer);
     assert.deepEqual([peer.stream(3).reset, peer.goAway], [undefined, undefined]);
   });

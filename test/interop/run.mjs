@@ -45,7 +45,7 @@ function buildGoPrograms() {
   if (spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0) return 'go is not there';
   const packages = readFileSync(join(goProject, 'tools.go'), 'utf8').match(/(?<=_ ")[^"]+/g);
   mkdirSync(join(goProject, 'target'), { recursive: true });
-  const { status } = spawnSync('go', ['build', '-trimpath', '-o', 'target/', ...packages], {
+  const { status } = spawnSync('go', ['build', '-o', 'target/', ...packages], {
     cwd: goProject,
     timeout: BUILD_MS,
     stdio: ['ignore', 'ignore', 'inherit'],

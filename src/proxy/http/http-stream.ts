@@ -22,7 +22,7 @@ import type { Host } from '../cluster/host.js';
 import type { ProxyContext } from '../context.js';
 import { poolOf } from '../router/host-pools.js';
 import { type ResetKind, wholeNumber } from '../router/retry.js';
-import type { ForwardAction } from '../runtime.js';
+import type { ForwardAction, Route, RouteTable } from '../runtime.js';
 import { type DeadlineOwner, Deadlines, NEVER } from './deadlines.js';
 import { Exchange, type ExchangeConnection } from './exchange.js';
 import { ExchangeRecord } from './exchange-record.js';
@@ -39,6 +39,7 @@ import { acceptUpgrade } from './upgrade.js';
 const PHASE = { IDLE: 0, WAITING: 1, BACKOFF: 2, SENT: 3, RESPONDING: 4, TUNNEL: 5 } as const;
 /** Numbers of the well-known names that are looked at in every message. */
 const LINE = { X_FORWARDED_FOR: KNOWN_ID['x-forwarded-for'], X_REQUEST_ID: KNOWN_ID['x-request-id'] } as const;
+const SLASH = 0x2f;
 /** Flags of a request that may be sent twice without asking. */
 const REPLAYABLE = HEAD_FLAG.IDEMPOTENT | HEAD_FLAG.END;
 /** Sends of one request to connections that turn out to be gone, before it fails. */
@@ -162,17 +163,24 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     } else if (config.alwaysSetRequestIdInResponse) this.exchange.requestId = head.known('x-request-id') ?? '';
     if (manager.logs) this.#record.begin(manager, head);
 
-    const { routeInput } = this.#context;
-    routeInput.host = this.exchange.host.toLowerCase();
-    routeInput.path = this.exchange.path;
-    routeInput.isConnect = (flags & HEAD_FLAG.CONNECT) !== 0;
-    routeInput.upgrade = this.exchange.upgrade;
-    routeInput.random = Math.random();
-    const route = config.routes.match(head, routeInput);
+    const random = Math.random();
+    const route = this.#match(config.routes, head, random);
     this.exchange.route = route;
     const chain = manager.filters.of(route?.filters);
     if (chain !== undefined && !this.#filter(chain, head)) return;
-    this.#route(head, routeInput.random);
+    this.#route(head, random);
+  }
+  /** Looks the route up; most tables of a sidecar have one, and nothing to look up. */
+  #match(routes: RouteTable, head: Head, random: number): Route | undefined {
+    const { host, path, flags, upgrade } = this.exchange;
+    if (routes.only !== undefined && path.charCodeAt(0) === SLASH) return routes.only;
+    const { routeInput } = this.#context;
+    routeInput.host = host.toLowerCase();
+    routeInput.path = path;
+    routeInput.isConnect = (flags & HEAD_FLAG.CONNECT) !== 0;
+    routeInput.upgrade = upgrade;
+    routeInput.random = random;
+    return routes.match(head, routeInput);
   }
 
   /** The request's head has passed its filters. */

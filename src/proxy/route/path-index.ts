@@ -1,10 +1,11 @@
 /**
  * Which of a list of paths and prefixes fit a path: a radix tree, so that a table of a thousand routes costs a few comparisons. Looking up allocates
- * nothing: candidates come in one reused array.
+ * nothing: candidates come in one reused array, which is never cut (an array that is empty gives its memory back).
  */
 export class PathIndex {
   readonly #root: Node = makeNode('');
   readonly #found: number[] = [];
+  #count = 0;
 
   /** Entry `index` fits this very path. Entries are added in ascending order. */
   addExact(path: string, index: number): void {
@@ -19,28 +20,40 @@ export class PathIndex {
     this.#nodeFor(prefix).separated.push(index);
   }
 
-  /** Indexes that fit the first `end` characters of `path`, ascending. The array is reused by the next call. */
-  find(path: string, end: number): readonly number[] {
-    const found = this.#found;
-    found.length = 0;
+  /** Looks for the entries that fit the first `end` characters of `path`, and answers how many there are; `at` gives them until the next call. */
+  find(path: string, end: number): number {
+    this.#count = 0;
     let node: Node | undefined = this.#root;
     let at = 0;
     while (node !== undefined) {
-      insert(found, node.prefix);
+      this.#insert(node.prefix);
       if (at === end) {
-        insert(found, node.exact);
-        insert(found, node.separated);
+        this.#insert(node.exact);
+        this.#insert(node.separated);
         break;
       }
       const next = path.charCodeAt(at);
-      if (next === SLASH) insert(found, node.separated);
+      if (next === SLASH) this.#insert(node.separated);
       node = childFor(node, next);
       if (node === undefined || at + node.label.length > end || !path.startsWith(node.label, at)) break;
       at += node.label.length;
     }
-    return found;
+    return this.#count;
+  }
+  /** Index of a found entry; they ascend. */
+  at(found: number): number {
+    return this.#found[found];
   }
 
+  /** What is found stays ascending. The lists are short: a walk meets a handful of routes. */
+  #insert(indexes: readonly number[]): void {
+    const found = this.#found;
+    for (let i = 0; i < indexes.length; i++) {
+      let at = this.#count++;
+      for (; at > 0 && found[at - 1] > indexes[i]; at--) found[at] = found[at - 1];
+      found[at] = indexes[i];
+    }
+  }
   #nodeFor(text: string): Node {
     let node = this.#root;
     let at = 0;
@@ -83,13 +96,4 @@ function split(parent: Node, child: Node, length: number): Node {
   middle.children.push(child);
   parent.children[parent.children.indexOf(child)] = middle;
   return middle;
-}
-/** Both stay ascending. The lists are short: a walk meets a handful of routes. */
-function insert(found: number[], indexes: readonly number[]): void {
-  for (let i = 0; i < indexes.length; i++) {
-    let at = found.length;
-    while (at > 0 && found[at - 1] > indexes[i]) at--;
-    if (at === found.length) found.push(indexes[i]);
-    else found.splice(at, 0, indexes[i]);
-  }
 }

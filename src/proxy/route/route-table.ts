@@ -158,17 +158,17 @@ class VirtualHost {
     const query = path.indexOf('?');
     const end = query < 0 ? path.length : query;
     // CONNECT without a path can only be meant by a connect matcher.
-    const found = path.length === 0 ? NONE : this.#index.find(path, end);
+    const found = path.length === 0 ? 0 : this.#index.find(path, end);
     const others = this.#others;
     let next = 0;
-    for (let i = 0; i <= found.length; i++) {
-      const index = i < found.length ? found[i] : this.#routes.length;
+    for (let i = 0; i <= found; i++) {
+      const index = i < found ? this.#index.at(i) : this.#routes.length;
       // Routes are tried in the order of the configuration, wherever they were found.
       for (; next < others.length && others[next] < index; next++) {
         const other = others[next];
         if (this.#tests[other](path, end, request) && this.#accepts(other, head, request)) return this.#routes[other].route;
       }
-      if (i < found.length && this.#accepts(index, head, request)) return this.#routes[index].route;
+      if (i < found && this.#accepts(index, head, request)) return this.#routes[index].route;
     }
     return undefined;
   }
@@ -177,7 +177,6 @@ class VirtualHost {
     return condition === undefined || condition(head, request);
   }
 }
-const NONE: readonly number[] = [];
 
 function pathTest(match: PathMatch): (path: string, end: number, request: RouteInput) => boolean {
   if (match.kind === 'connect') return (_path, _end, request) => request.isConnect;

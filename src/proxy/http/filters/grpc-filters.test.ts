@@ -126,6 +126,7 @@ test('grpc_stats counts calls and messages by method, and those it has no name f
   const stats = new StatsStore();
   const filter = grpcStats(stats, { methods: new Set(['pkg.Greeter/Hello']), upstreamTimes: true, replaceDots: true });
   const call = (exchange: Exchange, status: number) => {
+    exchange.isGrpc = true;
     const { filters } = opened(filter, request('application/grpc'), exchange);
     assert.ok(filters !== undefined);
     const frame = grpcFrame(Buffer.from('hello'));
@@ -160,7 +161,7 @@ test('grpc_stats makes no more than its bound of names that clients choose', () 
   const filter = grpcStats(stats, { methods: 'all', upstreamTimes: false, replaceDots: false });
   const shared = exchangeOf();
   for (let i = 0; i < 1100; i++) {
-    const { filters } = opened(filter, request('application/grpc'), { ...shared, path: `/s.S/m${i}`, grpcStatus: 0 } as Exchange);
+    const { filters } = opened(filter, request('application/grpc'), { ...shared, isGrpc: true, path: `/s.S/m${i}`, grpcStatus: 0 } as Exchange);
     filters?.streamEnd();
   }
   assert.equal(statsOf(stats)['cluster.up.grpc.total'], 1100 - 1024);

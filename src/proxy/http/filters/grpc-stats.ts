@@ -1,6 +1,6 @@
 import type { Counter, Histogram, StatsStore } from '../../../base/stats.js';
 import { MessageReader } from '../../../protocol/grpc/message-reader.js';
-import { grpcMethodOf, isGrpc } from '../../../protocol/grpc/request.js';
+import { grpcMethodOf } from '../../../protocol/grpc/request.js';
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Exchange } from '../exchange.js';
 import type { FilterCall, HttpFilter, StreamFilter } from './chain.js';
@@ -46,7 +46,8 @@ export function grpcStats(stats: StatsStore, options: GrpcStatsOptions): HttpFil
     methods.set(path, made);
     return made;
   };
-  return { open: (_exchange, head) => (isGrpc(head) ? new GrpcStatsStream(find, options.upstreamTimes) : undefined) };
+  // Also where a filter before has made it one.
+  return { open: ({ isGrpc }) => (isGrpc ? new GrpcStatsStream(find, options.upstreamTimes) : undefined) };
 }
 
 function withoutQuery(path: string): string {
