@@ -188,8 +188,16 @@ class Encoder {
   /// The lines of a table.
   void trailers(std::span<const int32_t> table, const uint8_t* base, std::vector<uint8_t>& out);
   enum class Policy : uint8_t { kIndex, kNot, kNever, kIndexAnyway };
+  /// A name in small letters: its hash, its first index in the static table (0: none), and what becomes of such fields.
+  struct Name {
+    std::string_view text;
+    uint32_t hash = 0;
+    uint8_t index = 0;
+    Policy policy = Policy::kIndex;
+  };
   /// One field; capitals of its name become small letters.
   void field(std::string_view name, std::string_view value, Policy policy, std::vector<uint8_t>& out);
+  void field(const Name& name, std::string_view value, Policy policy, std::vector<uint8_t>& out);
   [[nodiscard]] bool is_head() const noexcept { return is_head_; }
   [[nodiscard]] bool is_connect() const noexcept { return is_connect_; }
   [[nodiscard]] const DynamicTable& dynamic_table() const noexcept { return table_; }
@@ -199,13 +207,14 @@ class Encoder {
   void request(const Message& message, const OutFields& how, std::vector<uint8_t>& out);
   void authority(const Message& message, std::vector<uint8_t>& out);
   [[nodiscard]] bool write_lines(const Message& message, int64_t content_length, std::vector<uint8_t>& out);
+  void line(int id, std::string_view name, std::string_view value, Policy policy, std::vector<uint8_t>& out);
   void cookie(std::string_view value, Policy policy, std::vector<uint8_t>& out);
   void text(std::string_view lines, bool keeps_host, std::vector<uint8_t>& out);
   void content_length(int64_t value, std::vector<uint8_t>& out);
-  [[nodiscard]] uint32_t find_pair(uint32_t hash, uint32_t name_index, std::string_view name, std::string_view value) const noexcept;
-  [[nodiscard]] uint32_t find_name(uint32_t hash, std::string_view name) const noexcept;
+  [[nodiscard]] uint32_t find_pair(uint32_t hash, const Name& name, std::string_view value) const noexcept;
+  [[nodiscard]] uint32_t find_name(const Name& name) const noexcept;
   [[nodiscard]] uint32_t age_of(uint32_t entry, uint32_t last) const noexcept;
-  void add(uint32_t hash, uint32_t pair_hash, std::string_view name, std::string_view value);
+  void add(const Name& name, uint32_t pair_hash, std::string_view value);
 
   DynamicTable table_;
   uint32_t own_bytes_;

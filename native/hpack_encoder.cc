@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <type_traits>
 
 #include "hpack.h"
 #include "http1_chars.h"
@@ -19,56 +20,95 @@ namespace {
   return bytes <= 0 ? std::string_view{} : std::string_view{reinterpret_cast<const char*>(base) + start, static_cast<size_t>(bytes)};
 }
 
-// FNV-1a.
-constexpr uint32_t kHashStart = 0x811c9dc5;
-constexpr uint32_t kHashPrime = 0x01000193;
-[[nodiscard]] constexpr uint32_t hash_of(std::string_view text, uint32_t hash) noexcept {
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * kHashPrime;
-  return hash;
+// Hashes take eight bytes at a time; only this process sees them, so their bytes may be in its own order.
+constexpr size_t kWordBytes = 8;
+/// `bytes` of them, at most eight, as one word.
+[[nodiscard]] constexpr uint64_t word_at(const char* at, size_t bytes = kWordBytes) noexcept {
+  uint64_t word = 0;
+  if (std::is_constant_evaluated() || bytes < kWordBytes) {
+    for (size_t i = 0; i < bytes; i++) word |= uint64_t{static_cast<uint8_t>(at[i])} << 8 * i;
+    return word;
+  }
+  std::memcpy(&word, at, kWordBytes);
+  return word;
 }
+[[nodiscard]] constexpr uint64_t mix(uint64_t hash, uint64_t word) noexcept {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+  return hash ^ hash >> 32;
+}
+/// The last word of a longer text overlaps the one before.
+[[nodiscard]] constexpr uint64_t mix_text(uint64_t hash, std::string_view text) noexcept {
+  const size_t bytes = text.size();
+  if (bytes < kWordBytes) return mix(hash, word_at(text.data(), bytes));
+  for (size_t at = 0; at + kWordBytes < bytes; at += kWordBytes) hash = mix(hash, word_at(text.data() + at));
+  return mix(hash, word_at(text.data() + bytes - kWordBytes));
+}
+/// Hash of a name.
+[[nodiscard]] constexpr uint32_t hash_of(std::string_view name) noexcept { return static_cast<uint32_t>(mix_text(name.size(), name)); }
 /// Hash of a name and a value, from the name's; of a long value only some bytes at either end.
 [[nodiscard]] constexpr uint32_t pair_hash_of(uint32_t name_hash, std::string_view value) noexcept {
-  constexpr size_t kFront = 8;
-  constexpr size_t kBack = 16;
-  const uint32_t hash = (name_hash ^ (value.size() & 0xff)) * kHashPrime;
-  if (value.size() <= kFront + kBack) return hash_of(value, hash);
-  return hash_of(value.substr(value.size() - kBack), hash_of(value.substr(0, kFront), hash));
+  constexpr size_t kEnds = 3 * kWordBytes;
+  const uint64_t hash = name_hash ^ static_cast<uint64_t>(value.size()) << 32;
+  if (value.size() <= kEnds) return static_cast<uint32_t>(mix_text(hash, value));
+  return static_cast<uint32_t>(mix_text(mix(hash, word_at(value.data())), value.substr(value.size() - 2 * kWordBytes)));
+}
+/// Texts are short: they are compared without a call.
+[[nodiscard]] bool is_same(std::string_view a, std::string_view b) noexcept {
+  const size_t size = a.size();
+  if (size != b.size()) return false;
+  if (size < kWordBytes) return word_at(a.data(), size) == word_at(b.data(), size);
+  for (size_t at = 0; at + kWordBytes < size; at += kWordBytes) {
+    if (word_at(a.data() + at) != word_at(b.data() + at)) return false;
+  }
+  return word_at(a.data() + size - kWordBytes) == word_at(b.data() + size - kWordBytes);
 }
 [[nodiscard]] constexpr uint32_t bucket_of(uint32_t hash, uint32_t mask) noexcept { return (hash ^ hash >> 15) & mask; }
 
+using Name = Encoder::Name;
+
 /// Names of the static table, and others with a policy, by their hash: open addressing. A name's first index counts.
-struct KnownName {
-  std::string_view name;
-  uint32_t hash = 0;
-  uint8_t index = 0;
-  Encoder::Policy policy = Encoder::Policy::kIndex;
-};
 constexpr uint32_t kNamesMask = 255;
-constexpr std::array<KnownName, kNamesMask + 1> kNames = [] {
-  std::array<KnownName, kNamesMask + 1> table{};
-  const auto slot = [&table](std::string_view name) -> KnownName& {
-    const uint32_t hash = hash_of(name, kHashStart);
+constexpr std::array<Name, kNamesMask + 1> kNames = [] {
+  std::array<Name, kNamesMask + 1> table{};
+  const auto slot = [&table](std::string_view text) -> Name& {
+    const uint32_t hash = hash_of(text);
     uint32_t at = bucket_of(hash, kNamesMask);
-    while (!table[at].name.empty() && table[at].name != name) at = (at + 1) & kNamesMask;
-    table[at].name = name;
+    while (!table[at].text.empty() && table[at].text != text) at = (at + 1) & kNamesMask;
+    table[at].text = text;
     table[at].hash = hash;
     return table[at];
   };
   for (size_t i = 0; i < kStaticTable.size(); i++) {
-    KnownName& known = slot(kStaticTable[i].first);
+    Name& known = slot(kStaticTable[i].first);
     if (known.index == 0) known.index = static_cast<uint8_t>(i + 1);
   }
   for (const std::string_view name : kNotIndexedNames) slot(name).policy = Encoder::Policy::kNot;
   for (const std::string_view name : kNeverIndexedNames) slot(name).policy = Encoder::Policy::kNever;
   return table;
 }();
-constexpr KnownName kNoName{};
-[[nodiscard]] const KnownName& known_name(uint32_t hash, std::string_view name) noexcept {
-  for (uint32_t at = bucket_of(hash, kNamesMask); !kNames[at].name.empty(); at = (at + 1) & kNamesMask) {
-    if (kNames[at].hash == hash && kNames[at].name == name) return kNames[at];
+/// What is known of a name.
+[[nodiscard]] constexpr Name name_of(uint32_t hash, std::string_view text) noexcept {
+  for (uint32_t at = bucket_of(hash, kNamesMask); !kNames[at].text.empty(); at = (at + 1) & kNamesMask) {
+    if (kNames[at].hash == hash && kNames[at].text == text) return kNames[at];
   }
-  return kNoName;
+  return {text, hash};
 }
+[[nodiscard]] constexpr Name name_of(std::string_view text) noexcept { return name_of(hash_of(text), text); }
+
+constexpr Name kMethod = name_of(":method");
+constexpr Name kScheme = name_of(":scheme");
+constexpr Name kAuthority = name_of(":authority");
+constexpr Name kPath = name_of(":path");
+constexpr Name kProtocol = name_of(":protocol");
+constexpr Name kStatus = name_of(":status");
+constexpr Name kCookie = name_of("cookie");
+constexpr Name kContentLength = name_of("content-length");
+/// The well-known names, by id.
+constexpr std::array<Name, kKnownCount + 1> kById = [] {
+  std::array<Name, kKnownCount + 1> table{};
+  for (size_t i = 0; i < kKnownNames.size(); i++) table[i + 1] = name_of(kKnownNames[i]);
+  return table;
+}();
 
 /// Entries of the static table that have a value, by the hash of both.
 constexpr uint32_t kPairsMask = 63;
@@ -77,7 +117,7 @@ constexpr std::array<uint8_t, kPairsMask + 1> kPairs = [] {
   for (size_t i = 0; i < kStaticTable.size(); i++) {
     const auto& [name, value] = kStaticTable[i];
     if (value.empty()) continue;
-    uint32_t at = bucket_of(pair_hash_of(hash_of(name, kHashStart), value), kPairsMask);
+    uint32_t at = bucket_of(pair_hash_of(hash_of(name), value), kPairsMask);
     while (table[at] != 0) at = (at + 1) & kPairsMask;
     table[at] = static_cast<uint8_t>(i + 1);
   }
@@ -98,13 +138,17 @@ constexpr uint32_t kBuckets = 128;
   *to++ = static_cast<uint8_t>(rest);
   return to;
 }
-/// RFC 7541 §5.2: Huffman-coded where that is shorter.
-[[nodiscard]] uint8_t* put_string(uint8_t* to, std::string_view text) noexcept {
-  const size_t coded = huffman_length(bytes_of(text));
-  if (coded < text.size()) return huffman_encode(bytes_of(text), put_integer(to, 0x80, 0x7f, static_cast<uint32_t>(coded)));
+/// RFC 7541 §5.2, as it is.
+[[nodiscard]] uint8_t* put_plain(uint8_t* to, std::string_view text) noexcept {
   to = put_integer(to, 0, 0x7f, static_cast<uint32_t>(text.size()));
   if (!text.empty()) std::memcpy(to, text.data(), text.size());
   return to + text.size();
+}
+/// The same, Huffman-coded where that is shorter.
+[[nodiscard]] uint8_t* put_string(uint8_t* to, std::string_view text) noexcept {
+  const size_t coded = huffman_length(bytes_of(text));
+  if (coded < text.size()) return huffman_encode(bytes_of(text), put_integer(to, 0x80, 0x7f, static_cast<uint32_t>(coded)));
+  return put_plain(to, text);
 }
 
 struct Line {
@@ -183,7 +227,7 @@ void Encoder::head(std::span<const int32_t> table, const uint8_t* base, std::spa
   if (is_response) {
     std::array<char, 12> digits;
     const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), status).ptr;
-    field(":status", {digits.data(), static_cast<size_t>(end - digits.data())}, Policy::kIndex, out);
+    field(kStatus, {digits.data(), static_cast<size_t>(end - digits.data())}, Policy::kIndex, out);
   } else {
     request(message, how, out);
   }
@@ -204,7 +248,7 @@ void Encoder::trailers(std::span<const int32_t> table, const uint8_t* base, std:
   begin(out);
   for (int32_t i = 0; i < table[kHeadCount]; i++) {
     const int32_t* const words = table.data() + kHeadFields + i * kFieldWords;
-    field(text_of(base, words[0], words[1] & 0xffff), text_of(base, words[2], words[3]), (words[1] & kNeverIndexed) != 0 ? Policy::kNever : Policy::kIndex, out);
+    line(words[1] >> 16 & 0xff, text_of(base, words[0], words[1] & 0xffff), text_of(base, words[2], words[3]), (words[1] & kNeverIndexed) != 0 ? Policy::kNever : Policy::kIndex, out);
   }
 }
 
@@ -214,11 +258,11 @@ void Encoder::request(const Message& message, const OutFields& how, std::vector<
   if (is_upgrade) method = "CONNECT";
   is_head_ = method == "HEAD";
   is_connect_ = !is_upgrade && method == "CONNECT";
-  field(":method", method, Policy::kIndex, out);
+  field(kMethod, method, Policy::kIndex, out);
 
   if (!is_connect_) {
     const std::string_view received = message.received(kHeadScheme);
-    field(":scheme", !how.scheme.empty() ? how.scheme : received.empty() ? "http" : received, Policy::kIndex, out);
+    field(kScheme, !how.scheme.empty() ? how.scheme : received.empty() ? "http" : received, Policy::kIndex, out);
   }
   authority(message, out);
   if (is_connect_) return;
@@ -241,14 +285,14 @@ void Encoder::request(const Message& message, const OutFields& how, std::vector<
   }
   const int32_t type = message.line_of(kKnownContentType);
   const bool is_grpc = type >= 0 && message.value_at(type).starts_with("application/grpc");
-  field(":path", path, is_grpc ? Policy::kIndexAnyway : Policy::kIndex, out);
+  field(kPath, path, is_grpc ? Policy::kIndexAnyway : Policy::kIndex, out);
 
   if (!is_upgrade) return;
   const int32_t line = message.line_of(kKnownUpgrade);
   if (message.word(kHeadProtocolBytes) > 0) {
-    field(":protocol", message.received(kHeadProtocol), Policy::kIndex, out);
+    field(kProtocol, message.received(kHeadProtocol), Policy::kIndex, out);
   } else if (line >= 0) {
-    field(":protocol", message.value_at(line), Policy::kIndex, out);
+    field(kProtocol, message.value_at(line), Policy::kIndex, out);
   }
 }
 
@@ -258,7 +302,7 @@ void Encoder::authority(const Message& message, std::vector<uint8_t>& out) {
     for (std::string_view rest = message.added(); !rest.empty();) {
       const Line line = take_line(rest);
       if (!line.has_colon || id_of(line.name) != kKnownHost) continue;
-      return field(":authority", line.value, Policy::kIndex, out);
+      return field(kAuthority, line.value, Policy::kIndex, out);
     }
   };
   const int32_t line = message.line_of(kKnownHost);
@@ -267,11 +311,11 @@ void Encoder::authority(const Message& message, std::vector<uint8_t>& out) {
       const int at = kEditLines + i * kLineWords;
       if (message.edit(at) != line) continue;
       if (message.edit(at + 2) < 0) return added();
-      return field(":authority", message.edited(at + 1), Policy::kIndex, out);
+      return field(kAuthority, message.edited(at + 1), Policy::kIndex, out);
     }
   }
-  if (message.word(kHeadAuthorityBytes) > 0) return field(":authority", message.received(kHeadAuthority), Policy::kIndex, out);
-  if (line >= 0) return field(":authority", message.value_at(line), Policy::kIndex, out);
+  if (message.word(kHeadAuthorityBytes) > 0) return field(kAuthority, message.received(kHeadAuthority), Policy::kIndex, out);
+  if (line >= 0) return field(kAuthority, message.value_at(line), Policy::kIndex, out);
   added();
 }
 
@@ -304,7 +348,7 @@ bool Encoder::write_lines(const Message& message, int64_t length, std::vector<ui
     if (id == kKnownCookie && !is_response) {
       cookie(value, policy, out);
     } else {
-      field(text_of(message.base, words[0], packed & 0xffff), value, policy, out);
+      line(id, text_of(message.base, words[0], packed & 0xffff), value, policy, out);
     }
   }
   return wrote_length;
@@ -314,7 +358,7 @@ bool Encoder::write_lines(const Message& message, int64_t length, std::vector<ui
 void Encoder::cookie(std::string_view value, Policy policy, std::vector<uint8_t>& out) {
   for (;;) {
     const size_t end = value.find("; ");
-    field("cookie", value.substr(0, end), policy, out);
+    field(kCookie, value.substr(0, end), policy, out);
     if (end == std::string_view::npos) return;
     value.remove_prefix(end + 2);
   }
@@ -323,7 +367,7 @@ void Encoder::cookie(std::string_view value, Policy policy, std::vector<uint8_t>
 void Encoder::content_length(int64_t value, std::vector<uint8_t>& out) {
   std::array<char, 20> digits;
   const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-  field("content-length", {digits.data(), static_cast<size_t>(end - digits.data())}, Policy::kIndex, out);
+  field(kContentLength, {digits.data(), static_cast<size_t>(end - digits.data())}, Policy::kIndex, out);
 }
 
 /// Lines as text. Those that HTTP/2 does not have are left out, and of a request the Host, which is `:authority`.
@@ -337,25 +381,25 @@ void Encoder::text(std::string_view lines, bool keeps_host, std::vector<uint8_t>
     if (id == kKnownCookie && !keeps_host) {
       cookie(line.value, Policy::kIndex, out);
     } else {
-      field(line.name, line.value, Policy::kIndex, out);
+      this->line(id, line.name, line.value, Policy::kIndex, out);
     }
   }
 }
 
+void Encoder::line(int id, std::string_view name, std::string_view value, Policy policy, std::vector<uint8_t>& out) {
+  if (id != 0) field(kById[static_cast<size_t>(id)], value, policy, out);
+  else field(name, value, policy, out);
+}
+
 void Encoder::field(std::string_view given, std::string_view value, Policy policy, std::vector<uint8_t>& out) {
   if (name_.size() < given.size()) name_.resize(2 * given.size());
-  uint32_t hash = kHashStart;
-  for (size_t i = 0; i < given.size(); i++) {
-    const uint8_t small = http1::to_lower(static_cast<uint8_t>(given[i]));
-    name_[i] = small;
-    hash = (hash ^ small) * kHashPrime;
-  }
-  const std::string_view name{reinterpret_cast<const char*>(name_.data()), given.size()};
-  const KnownName& known = known_name(hash, name);
-  uint32_t name_index = known.index;
-  Policy how = known.policy;
-  if (value.size() < kMinIndexedCookieBytes && name == "cookie") how = Policy::kNever;
-  if (policy == Policy::kNever) {
+  for (size_t i = 0; i < given.size(); i++) name_[i] = http1::to_lower(static_cast<uint8_t>(given[i]));
+  field(name_of({reinterpret_cast<const char*>(name_.data()), given.size()}), value, policy, out);
+}
+
+void Encoder::field(const Name& name, std::string_view value, Policy policy, std::vector<uint8_t>& out) {
+  Policy how = name.policy;
+  if (policy == Policy::kNever || (value.size() < kMinIndexedCookieBytes && name.index == kCookie.index)) {
     how = Policy::kNever;
   } else if (policy == Policy::kIndexAnyway && how == Policy::kNot) {
     how = Policy::kIndex;
@@ -363,37 +407,39 @@ void Encoder::field(std::string_view given, std::string_view value, Policy polic
 
   uint32_t pair_hash = 0;
   if (how != Policy::kNever) {
-    pair_hash = pair_hash_of(hash, value);
-    const uint32_t index = find_pair(pair_hash, name_index, name, value);
+    pair_hash = pair_hash_of(name.hash, value);
+    const uint32_t index = find_pair(pair_hash, name, value);
     if (index > 0) {
       std::array<uint8_t, 8> bytes;
       out.insert(out.end(), bytes.data(), put_integer(bytes.data(), 0x80, 0x7f, index));
       return;
     }
   }
-  if (name_index == 0) name_index = find_name(hash, name);
-  const uint64_t size = name.size() + value.size() + kEntryOverhead;
-  const bool is_added = how == Policy::kIndex && size * 4 <= uint64_t{table_.max_size()} * 3;
+  const uint32_t name_index = name.index != 0 ? name.index : find_name(name);
+  const uint64_t size = name.text.size() + value.size() + kEntryOverhead;
+  // Of fields that are not indexed the first one is, so that the others have a name to refer to.
+  const bool is_added = (how == Policy::kIndex || (how == Policy::kNot && name_index == 0)) && size * 4 <= uint64_t{table_.max_size()} * 3;
   const size_t begin = out.size();
-  out.resize(begin + name.size() + value.size() + 24);
+  out.resize(begin + name.text.size() + value.size() + 24);
   uint8_t* to = out.data() + begin;
   if (is_added) {
     to = put_integer(to, 0x40, 0x3f, name_index);
   } else {
     to = put_integer(to, how == Policy::kNever ? 0x10 : 0x00, 0x0f, name_index);
   }
-  if (name_index == 0) to = put_string(to, name);
-  to = put_string(to, value);
+  if (name_index == 0) to = put_string(to, name.text);
+  // Huffman coding of what comes but once costs more than its bytes.
+  to = how == Policy::kNot ? put_plain(to, value) : put_string(to, value);
   out.resize(static_cast<size_t>(to - out.data()));
-  if (is_added) add(hash, pair_hash, name, value);
+  if (is_added) add(name, pair_hash, value);
 }
 
-/// Index of an entry with this name and value, or 0. `name_index`: the name's in the static table.
-uint32_t Encoder::find_pair(uint32_t hash, uint32_t name_index, std::string_view name, std::string_view value) const noexcept {
-  if (name_index > 0 && !value.empty()) {
+/// Index of an entry with this name and value, or 0.
+uint32_t Encoder::find_pair(uint32_t hash, const Name& name, std::string_view value) const noexcept {
+  if (name.index > 0 && !value.empty()) {
     for (uint32_t at = bucket_of(hash, kPairsMask); kPairs[at] != 0; at = (at + 1) & kPairsMask) {
       const auto& [static_name, static_value] = kStaticTable[kPairs[at] - 1u];
-      if (static_name == name && static_value == value) return kPairs[at];
+      if (is_same(static_value, value) && is_same(static_name, name.text)) return kPairs[at];
     }
   }
   if (table_.count() == 0) return 0;
@@ -402,16 +448,18 @@ uint32_t Encoder::find_pair(uint32_t hash, uint32_t name_index, std::string_view
     last = age_of(entry, last);
     if (last == 0) return 0;
     const DynamicTable::Entry& found = table_.at(entry);
-    if (text_of(table_.name(found)) == name && text_of(table_.value(found)) == value) return static_cast<uint32_t>(kStaticTable.size()) + last;
+    if (is_same(text_of(table_.value(found)), value) && is_same(text_of(table_.name(found)), name.text)) {
+      return static_cast<uint32_t>(kStaticTable.size()) + last;
+    }
   }
 }
-uint32_t Encoder::find_name(uint32_t hash, std::string_view name) const noexcept {
+uint32_t Encoder::find_name(const Name& name) const noexcept {
   if (table_.count() == 0) return 0;
   uint32_t last = 0;
-  for (uint32_t entry = by_name_[bucket_of(hash, kBuckets - 1)];; entry = older_name_[entry & mask_]) {
+  for (uint32_t entry = by_name_[bucket_of(name.hash, kBuckets - 1)];; entry = older_name_[entry & mask_]) {
     last = age_of(entry, last);
     if (last == 0) return 0;
-    if (text_of(table_.name(table_.at(entry))) == name) return static_cast<uint32_t>(kStaticTable.size()) + last;
+    if (is_same(text_of(table_.name(table_.at(entry))), name.text)) return static_cast<uint32_t>(kStaticTable.size()) + last;
   }
 }
 /// 1 for the newest entry, and so on; 0 where it has been evicted, or is not older than the `last` one.
@@ -420,7 +468,7 @@ uint32_t Encoder::age_of(uint32_t entry, uint32_t last) const noexcept {
   return age > last && age <= table_.count() ? age : 0;
 }
 
-void Encoder::add(uint32_t hash, uint32_t pair_hash, std::string_view name, std::string_view value) {
+void Encoder::add(const Name& name, uint32_t pair_hash, std::string_view value) {
   if (by_name_.empty()) {
     uint32_t slots = 1;
     while (slots * kEntryOverhead < own_bytes_) slots *= 2;
@@ -431,8 +479,8 @@ void Encoder::add(uint32_t hash, uint32_t pair_hash, std::string_view name, std:
     older_pair_.resize(slots);
   }
   const uint32_t entry = table_.inserted();
-  if (!table_.add(bytes_of(name), bytes_of(value), 0)) return;
-  const uint32_t name_bucket = bucket_of(hash, kBuckets - 1);
+  if (!table_.add(bytes_of(name.text), bytes_of(value), 0)) return;
+  const uint32_t name_bucket = bucket_of(name.hash, kBuckets - 1);
   const uint32_t pair_bucket = bucket_of(pair_hash, kBuckets - 1);
   older_name_[entry & mask_] = by_name_[name_bucket];
   older_pair_[entry & mask_] = by_pair_[pair_bucket];

@@ -235,7 +235,7 @@ inline constexpr std::array<std::string_view, 2> kNeverIndexedNames = {
     "authorization",
     "proxy-authorization",
 };
-inline constexpr std::array<std::string_view, 20> kNotIndexedNames = {
+inline constexpr std::array<std::string_view, 18> kNotIndexedNames = {
     ":path",
     "age",
     "content-length",
@@ -253,8 +253,6 @@ inline constexpr std::array<std::string_view, 20> kNotIndexedNames = {
     "x-b3-spanid",
     "x-b3-parentspanid",
     "x-b3-traceid",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-upstream-service-time",
     "x-request-id",
 };
 

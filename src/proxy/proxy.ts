@@ -7,8 +7,10 @@ import { ClusterManager } from './cluster/cluster-manager.js';
 import type { Host } from './cluster/host.js';
 import { type HttpFramings, ProxyContext, type ProxyLog } from './context.js';
 import type { DrainStrategy } from './drain-sequence.js';
-import { GrpcProbe } from './health/grpc-probe.js';
 import { HealthChecker } from './health/health-check.js';
+import { MessageProbe } from './health/message-probe.js';
+import { grpcQuestion, httpQuestion } from './health/questions.js';
+import { TcpProbe } from './health/tcp-probe.js';
 import { type ConnectionCounts, ownConnectionCounts } from './listener/connection-count.js';
 import { ActiveListener } from './listener/listener.js';
 import { HostPools, probeConnectOptions } from './router/host-pools.js';
@@ -210,8 +212,13 @@ class WorkerProxy implements Proxy {
     const { healthCheck } = cluster.config;
     if (healthCheck === undefined) return undefined;
     const context = this.#context;
+    const { how, altPort, reuseConnection } = healthCheck;
     return new HealthChecker(cluster, healthCheck, this.stats, context.wheel, (host, owner) => {
-      return new GrpcProbe(context, probeConnectOptions(context, cluster, host, healthCheck.altPort), healthCheck.how, owner);
+      if (how.kind === 'tcp') return new TcpProbe(this.engine, probeConnectOptions(context, cluster, host, 'tcp', altPort), owner);
+      // A host is asked by its own name where it has one.
+      const question = how.kind === 'grpc' ? grpcQuestion(how) : httpQuestion({ ...how, host: how.host || host.hostname || cluster.name });
+      const connect = probeConnectOptions(context, cluster, host, question.isHttp2 ? 'http2' : 'http1', altPort);
+      return new MessageProbe(this.engine, context.edits, connect, question, reuseConnection, owner);
     });
   }
 

@@ -8,7 +8,7 @@ import type { HeadView } from '../protocol/head.js';
 import type { StreamLimits } from '../protocol/stream-framing.js';
 import type { HeartbeatOptions } from '../stream/rpc/rpc-pool.js';
 import type { AccessLog } from './access-log/access-log.js';
-import type { GrpcProbeOptions } from './health/grpc-probe.js';
+import type { GrpcQuestion, HttpQuestion } from './health/questions.js';
 import type { FilterOverrides, HttpFilterConfig } from './http/filters/chain.js';
 import type { HeaderMutation } from './route/header-mutation.js';
 
@@ -120,6 +120,8 @@ export interface HttpManagerConfig {
   /** Lower-case upgrade tokens that may pass (`websocket`, `connect`). */
   readonly upgrades: ReadonlySet<string>;
   readonly suppressEnvoyHeaders: boolean;
+  /** HTTP failures that gRPC calls are answered with do not count as responses of the cluster. */
+  readonly suppressGrpcFailureCodes: boolean;
   readonly accessLogs: readonly AccessLog[];
   readonly forwardClientCert: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
   /** The stream filters before the router, in order. */
@@ -359,7 +361,9 @@ export interface ClusterConfig {
 }
 /** How, and how often, hosts are asked whether they are well. */
 export interface HealthCheckConfig {
-  readonly how: { readonly kind: 'grpc' } & GrpcProbeOptions;
+  readonly how: ({ readonly kind: 'grpc' } & GrpcQuestion) | ({ readonly kind: 'http' } & HttpQuestion) | { readonly kind: 'tcp' };
+  /** One connection for all checks of a host. */
+  readonly reuseConnection: boolean;
   readonly timeoutMs: number;
   readonly intervalMs: number;
   readonly initialJitterMs: number;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import test from 'node:test';
 import { grpcFrame } from '../../src/protocol/grpc/message-reader.js';
@@ -194,6 +195,29 @@ for (const [engine, create] of engines()) {
       [1, 1, 2, 1, 1, 2, 2, 2],
     );
   });
+
+  scenario(
+    'many megabytes pass the counting of messages both ways, as fast as the slower side reads',
+    { filters: STATS },
+    async ({ proxy, server, client }) => {
+      const message = grpcFrame(Buffer.alloc(100_000, 'x'));
+      const messages = 100;
+      server.onCall = ({ stream }) => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+        stream.pipe(stream);
+      };
+      const stream = client.open();
+      const done = GrpcClient.answerOf(stream);
+      for (let i = 0; i < messages; i++) if (!stream.write(message)) await once(stream, 'drain');
+      stream.end();
+      const answer = await done;
+      assert.deepEqual([answer.status, answer.body.length], ['0', messages * message.length]);
+      const stat = (name: string) => proxy.stat(`cluster.up.grpc.pkg.Greeter.Hello.${name}`);
+      await eventually(() => stat('total') === 1, 'not counted');
+      assert.deepEqual([stat('request_message_count'), stat('response_message_count')], [messages, messages]);
+    },
+  );
 
   scenario('a gRPC-Web call over HTTP/1, binary', { filters: WEB }, async ({ proxy, server }) => {
     const body = grpcFrame(Buffer.from('hi'));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createServer as createHttp1Server, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test, { type TestContext } from 'node:test';
-import { bytes, data, frame, ping, raw, rst, settings, u32, windowUpdate } from '../../codecs/http2/framing/test-support.js';
+import { block, bytes, data, frame, headers, ping, raw, rst, settings, u32, windowUpdate } from '../../codecs/http2/framing/test-support.js';
 import { FRAME_FLAG, FRAME_TYPE, LIMIT, OPTION, OPTION_DEFAULTS, SETTING } from '../../codecs/http2/spec.js';
 import { engines } from '../support/engines.js';
 import { http2Bootstrap } from '../support/http2-config.js';
@@ -67,8 +67,6 @@ interface Stage {
 }
 interface Attack {
   readonly title: string;
-  /** What an attacking client is. */
-  readonly peer?: ConstructorParameters<typeof Http2Peer>[2];
   attack(peer: Http2Peer, stage: Stage): Promise<void> | void;
   /** Error of the GOAWAY. Absent: the connection lives. */
   readonly error?: string;
@@ -77,21 +75,16 @@ interface Attack {
 }
 
 /** Streams that are opened and made to fail, `TIMES` of them at most; the attacker goes on for as long as it is let. */
-const madeToReset = (
-  title: string,
-  provoke: (peer: Http2Peer, stream: number) => Uint8Array,
-  fields: Fields = post('/slow'),
-  ends = false,
-): Attack => ({
+const madeToReset = (title: string, provoke: (stream: number) => Uint8Array, fields: Fields = post('/slow'), ends = false): Attack => ({
   title: `MadeYouReset: ${title}`,
   async attack(peer, { up }) {
     const before = up.peers.reduce((sum, { counts }) => sum + (counts.get('HEADERS') ?? 0), 0);
-    const head = peer.headers(1, fields, ends);
+    const head = headers(1, fields, ends);
     for (let round = 0; round < 20 && peer.goAway === undefined && !peer.isOver; round++) {
       const first = peer.takeStreams(50);
       for (let index = 0; index < 50; index++) {
         const stream = first + 2 * index;
-        peer.send(withStream(head, stream), provoke(peer, stream));
+        peer.send(withStream(head, stream), provoke(stream));
       }
       await peer.until(() => peer.goAway !== undefined, 10);
     }
@@ -109,13 +102,12 @@ function withStream(bytes: Uint8Array, stream: number): Uint8Array {
   return copy;
 }
 /** The same bytes until the proxy has enough. */
-const flood = (title: string, piece: (peer: Http2Peer) => Uint8Array, error: string, counter?: Attack['counter'], peer?: Attack['peer']): Attack => ({
+const flood = (title: string, piece: Uint8Array, error: string, counter?: Attack['counter']): Attack => ({
   title,
-  peer,
   error,
   counter,
   async attack(attacker) {
-    await attacker.flood(repeated(piece(attacker), 100), TIMES / 100);
+    await attacker.flood(repeated(piece, 100), TIMES / 100);
   },
 });
 const CALM = 'ENHANCE_YOUR_CALM';
@@ -138,20 +130,20 @@ const FROM_CLIENTS: readonly Attack[] = [
     error: CALM,
     counter: [['inbound_reset_flood'], 1],
   },
-  madeToReset('WINDOW_UPDATE by 0', (_, stream) => windowUpdate(stream, 0)),
-  madeToReset('WINDOW_UPDATE above 2^31 - 1', (_, stream) => bytes(windowUpdate(stream, LIMIT.MAX_WINDOW), windowUpdate(stream, LIMIT.MAX_WINDOW))),
-  madeToReset('DATA after END_STREAM', (_, stream) => data(stream, 'more'), get('/slow'), true),
-  madeToReset('HEADERS after END_STREAM', (peer, stream) => peer.headers(stream, get('/slow'), true), get('/slow'), true),
-  madeToReset('PRIORITY of 4 bytes', (_, stream) => raw(PRIORITY, 0, stream, [0, 0, 0, 0])),
-  madeToReset('more DATA than Content-Length says', (_, stream) => data(stream, 'more'), post('/slow', ['content-length', '1'])),
-  madeToReset('trailers with a pseudo-header', (peer, stream) => peer.headers(stream, [[':path', '/']], true)),
-  madeToReset('trailers that do not end the stream', (peer, stream) => peer.headers(stream, [['x-a', 'b']], false)),
+  madeToReset('WINDOW_UPDATE by 0', (stream) => windowUpdate(stream, 0)),
+  madeToReset('WINDOW_UPDATE above 2^31 - 1', (stream) => bytes(windowUpdate(stream, LIMIT.MAX_WINDOW), windowUpdate(stream, LIMIT.MAX_WINDOW))),
+  madeToReset('DATA after END_STREAM', (stream) => data(stream, 'more'), get('/slow'), true),
+  madeToReset('HEADERS after END_STREAM', (stream) => headers(stream, get('/slow'), true), get('/slow'), true),
+  madeToReset('PRIORITY of 4 bytes', (stream) => raw(PRIORITY, 0, stream, [0, 0, 0, 0])),
+  madeToReset('more DATA than Content-Length says', (stream) => data(stream, 'more'), post('/slow', ['content-length', '1'])),
+  madeToReset('trailers with a pseudo-header', (stream) => headers(stream, [[':path', '/']], true)),
+  madeToReset('trailers that do not end the stream', (stream) => headers(stream, [['x-a', 'b']], false)),
 
   {
     title: 'CONTINUATION without end, large',
     async attack(peer) {
       peer.send(raw(HEADERS, END_STREAM, 1, GET_BLOCK));
-      await peer.flood(raw(CONTINUATION, 0, 1, peer.block([['x-large', 'y'.repeat(16_000)]])), 2000);
+      await peer.flood(raw(CONTINUATION, 0, 1, block([['x-large', 'y'.repeat(16_000)]])), 2000);
     },
     error: CALM,
     counter: [['header_overflow'], 1],
@@ -185,12 +177,12 @@ const FROM_CLIENTS: readonly Attack[] = [
     }),
   ),
 
-  flood('PING', () => ping(1, 2), CALM, [ASKING, 1]),
-  flood('SETTINGS', () => settings(), CALM, [ASKING, 1]),
-  flood('SETTINGS that change all windows', () => settings([SETTING.INITIAL_WINDOW_SIZE, 100]), CALM, [ASKING, 1]),
-  flood('frames of unknown types', () => raw(0x77, 0, 0, [1, 2, 3]), CALM, [['inbound_control_frames_flood'], 1]),
-  flood('PRIORITY', () => raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), CALM, [['inbound_priority_frames_flood'], 1]),
-  flood('WINDOW_UPDATE', () => windowUpdate(0, 1), CALM, [['inbound_window_update_frames_flood'], 1]),
+  flood('PING', ping(1, 2), CALM, [ASKING, 1]),
+  flood('SETTINGS', settings(), CALM, [ASKING, 1]),
+  flood('SETTINGS that change all windows', settings([SETTING.INITIAL_WINDOW_SIZE, 100]), CALM, [ASKING, 1]),
+  flood('frames of unknown types', raw(0x77, 0, 0, [1, 2, 3]), CALM, [['inbound_control_frames_flood'], 1]),
+  flood('PRIORITY', raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), CALM, [['inbound_priority_frames_flood'], 1]),
+  flood('WINDOW_UPDATE', windowUpdate(0, 1), CALM, [['inbound_window_update_frames_flood'], 1]),
   {
     title: 'WINDOW_UPDATE of a stream',
     async attack(peer) {
@@ -238,7 +230,6 @@ const FROM_CLIENTS: readonly Attack[] = [
   },
   {
     title: 'PING whose answers are not read',
-    peer: { acknowledges: true },
     async attack(peer) {
       peer.pause();
       await peer.flood(repeated(ping(1, 2), 100), TIMES / 100);
@@ -270,7 +261,7 @@ const FROM_CLIENTS: readonly Attack[] = [
 /** Heads of a request with crumbs of a cookie, within all limits. */
 const crumbs: Fields = Array.from({ length: 90 }, (_, index) => ['cookie', `crumb${index}=${'c'.repeat(100)}`]);
 /** Connections of an attacker that holds what it has. */
-const HOLDERS = 4;
+const HOLDERS = 3;
 /** What an attacker holds for as long as it can: the answers of many streams. */
 const HOLDS: readonly { readonly title: string; readonly fields: Fields; readonly ends?: boolean }[] = [
   { title: 'cookie bombs held by a zero window', fields: get('/big', ...crumbs) },
@@ -294,10 +285,10 @@ interface HostileAttack {
 }
 const BROKEN = ['502', '503', 'reset'];
 const OK: Fields = [[':status', '200']];
-const serverFlood = (title: string, piece: (peer: Http2Peer, stream: number) => Uint8Array, counters: readonly string[]): HostileAttack => ({
+const serverFlood = (title: string, piece: Uint8Array, counters: readonly string[]): HostileAttack => ({
   title,
-  async attack(peer, stream) {
-    await peer.flood(repeated(piece(peer, stream), 100), TIMES / 100);
+  async attack(peer) {
+    await peer.flood(repeated(piece, 100), TIMES / 100);
   },
   error: CALM,
   counter: [counters, 1],
@@ -308,7 +299,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
     title: 'CONTINUATION without end',
     async attack(peer, stream) {
       peer.send(raw(HEADERS, END_STREAM, stream, OK_BLOCK));
-      await peer.flood(raw(CONTINUATION, 0, stream, peer.block([['x-large', 'y'.repeat(16_000)]])), 2000);
+      await peer.flood(raw(CONTINUATION, 0, stream, block([['x-large', 'y'.repeat(16_000)]])), 2000);
     },
     error: CALM,
     counter: [['header_overflow'], 1],
@@ -327,20 +318,20 @@ const FROM_SERVERS: readonly HostileAttack[] = [
   {
     title: 'HPACK bomb in trailers',
     attack(peer, stream) {
-      peer.send(peer.headers(stream, OK, false), data(stream, 'body'));
+      peer.send(headers(stream, OK, false), data(stream, 'body'));
       peer.send(raw(HEADERS, END_STREAM | END_HEADERS, stream, bombs['one-byte fields']));
     },
     counter: [['header_overflow'], 1],
     client: ['200', 'reset'],
   },
-  serverFlood('PING', () => ping(1, 2), ASKING),
-  serverFlood('SETTINGS', () => settings(), ASKING),
-  serverFlood('PRIORITY', () => raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), ['inbound_priority_frames_flood']),
-  serverFlood('WINDOW_UPDATE', () => windowUpdate(0, 1), ['inbound_window_update_frames_flood']),
+  serverFlood('PING', ping(1, 2), ASKING),
+  serverFlood('SETTINGS', settings(), ASKING),
+  serverFlood('PRIORITY', raw(PRIORITY, 0, 1, [0, 0, 0, 0, 15]), ['inbound_priority_frames_flood']),
+  serverFlood('WINDOW_UPDATE', windowUpdate(0, 1), ['inbound_window_update_frames_flood']),
   {
     title: 'empty DATA',
     async attack(peer, stream) {
-      peer.send(peer.headers(stream, OK, false));
+      peer.send(headers(stream, OK, false));
       await peer.flood(repeated(data(stream, ''), 100), TIMES / 100);
     },
     error: CALM,
@@ -352,7 +343,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
     async attack(peer, stream) {
       await peer.flood(
         repeated(
-          peer.headers(
+          headers(
             stream,
             [
               [':status', '103'],
@@ -388,7 +379,7 @@ const FROM_SERVERS: readonly HostileAttack[] = [
   {
     title: 'more DATA than the window',
     async attack(peer, stream) {
-      peer.send(peer.headers(stream, OK, false));
+      peer.send(headers(stream, OK, false));
       const piece = data(stream, 'x'.repeat(LIMIT.MIN_FRAME_SIZE));
       for (let sent = 0; sent < 4 * MIB && !peer.isOver; sent += LIMIT.MIN_FRAME_SIZE) peer.send(piece);
       await peer.until(() => peer.goAway !== undefined || peer.stream(stream).reset !== undefined || peer.isOver);
@@ -459,7 +450,7 @@ for (const [engine] of engines())
       const told = `${spentMs} ms of processor in ${Math.round(tookMs)} ms, ${Math.round(growth / MIB)} MiB more than before all, ${account.answers} answers to others, the slowest after ${Math.round(account.slowestMs)} ms`;
       context.diagnostic(told);
       assert.equal(account.failures, 0, told);
-      assert.ok(account.mostMs <= ANSWER_MS && account.slowestMs <= 5 * ANSWER_MS, told);
+      assert.ok(account.mostMs <= ANSWER_MS && account.slowestMs <= 10 * ANSWER_MS, told);
       assert.ok(growth <= MAX_GROWTH_BYTES[engine], told);
       assert.ok(spentMs <= MAX_CPU_MS, told);
     };
@@ -474,18 +465,18 @@ for (const [engine] of engines())
       assert.ok(rise >= (counter?.[1] ?? 0), `${prefix}http2.${counter?.[0]} rose by ${rise}, not ${counter?.[1]}`);
     };
 
-    for (const { title, peer: options, attack, error, counter } of FROM_CLIENTS)
+    for (const { title, attack, error, counter } of FROM_CLIENTS)
       await context.test(`from a client: ${title}`, (context) =>
         counts('', counter, () =>
           bounded(context, async () => {
-            const peer = await Http2Peer.connect(port, options);
+            const peer = await Http2Peer.connect(port);
             try {
-              await peer.receives('SETTINGS');
+              await peer.next('SETTINGS');
               await attack(peer, stage);
               if (error === undefined) assert.equal(peer.goAway, undefined);
               else {
                 assert.equal(await peer.receivesGoAway(), error);
-                await peer.ends();
+                await peer.isOverSoon();
               }
             } finally {
               peer.close();
@@ -532,7 +523,7 @@ for (const [engine] of engines())
     await context.test('from a server: responses that make the proxy reset their streams', (context) =>
       counts('cluster.hostile.', [['inbound_reset_flood'], 1], () =>
         bounded(context, async () => {
-          hostile.onRequest = (peer, stream) => peer.send(peer.headers(stream, [[':status', 'none']], true));
+          hostile.onRequest = (peer, stream) => peer.send(headers(stream, [[':status', 'none']], true));
           const attacker = () => hostile.peers.at(-1);
           const peer = await Http2Peer.connect(port);
           try {
@@ -569,7 +560,7 @@ for (const [engine] of engines())
               const attacker = await attacked;
               if (error !== undefined) {
                 assert.equal(await attacker.receivesGoAway(), error);
-                await attacker.ends();
+                await attacker.isOverSoon();
               }
               attacker.close();
             } finally {

@@ -5,7 +5,7 @@ import { type Http2Frame, parseFrame } from '../../codecs/http2/framing/frame.js
 import { bytes, headers, PREFACE, settings, settingsAck } from '../../codecs/http2/framing/test-support.js';
 import { HpackDecoder } from '../../codecs/http2/hpack/decoder.js';
 import { LIMITS } from '../../codecs/http2/hpack/test-support.js';
-import { BLOCK, FRAME_FLAG, FRAME_TYPE } from '../../codecs/http2/spec.js';
+import { BLOCK, FRAME_FLAG, FRAME_TYPE, LIMIT } from '../../codecs/http2/spec.js';
 
 const PATIENCE_MS = 4000 * Number(process.env.SLUICE_TEST_SLOWNESS ?? 1);
 const TYPE_NAMES = Object.keys(FRAME_TYPE) as (keyof typeof FRAME_TYPE)[];
@@ -54,7 +54,7 @@ export class FramePeer {
     this.#prefaceLeft -= skipped;
     this.#left = this.#left.subarray(skipped);
     while (this.#prefaceLeft === 0) {
-      const frame = parseFrame(this.#left);
+      const frame = parseFrame(this.#left, LIMIT.MAX_FRAME_SIZE);
       if (frame === undefined) break;
       this.#left = this.#left.subarray(9 + frame.length);
       this.#onFrame(frame);
@@ -74,7 +74,11 @@ export class FramePeer {
         fields = this.#decoder.decode(block, 0, block.length, BLOCK.FIELDS, LIMITS).lines();
       }
     }
-    this.frames.push({ ...frame, content: frame.content === undefined ? undefined : Buffer.from(frame.content), name, fields, ends });
+    this.take({ ...frame, name, fields, ends });
+  }
+  /** A frame has come; its `content` is good during this call. */
+  protected take(frame: SeenFrame): void {
+    this.frames.push({ ...frame, content: frame.content === undefined ? undefined : Buffer.from(frame.content) });
   }
 
   send(...parts: Uint8Array[]): this {
@@ -111,11 +115,12 @@ export class FramePeer {
     }
     return text;
   }
-  async until(holds: () => boolean): Promise<void> {
-    const deadline = performance.now() + PATIENCE_MS;
+  /** Waits until `holds`, looked at whenever something came. False: it did not in time. */
+  async until(holds: () => boolean, patienceMs = PATIENCE_MS): Promise<boolean> {
+    const deadline = performance.now() + patienceMs;
     while (!holds()) {
       const left = deadline - performance.now();
-      if (left <= 0) return;
+      if (left <= 0) return false;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake.push(() => {
@@ -124,6 +129,7 @@ export class FramePeer {
         });
       });
     }
+    return true;
   }
   /** Waits until the other side has closed. */
   async isOverSoon(): Promise<void> {

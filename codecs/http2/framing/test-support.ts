@@ -222,9 +222,10 @@ export function framesOf(bytes: Uint8Array): Http2Frame[] {
   return frames;
 }
 
-// Frames of a peer. Header blocks are coded without the dynamic table, so that each stands for itself.
+// Frames of a peer.
 const { END_STREAM, END_HEADERS, ACK } = FRAME_FLAG;
-const block = (fields: Fields): Uint8Array => hpack.encoder.open(0).fields(fields).subarray(1);
+/** A header block without the dynamic table: it stands for itself. */
+export const block = (fields: Fields): Uint8Array => hpack.encoder.open(0).fields(fields).subarray(1);
 export const frame = (type: number, flags: number, stream: number, rest: Partial<Http2Frame> = {}): Uint8Array =>
   encodeFrame({ type, flags, stream, ...rest });
 /** A frame with any payload, good or not. */

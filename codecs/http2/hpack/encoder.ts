@@ -77,8 +77,8 @@ function pairTable(): Uint8Array {
 const BUCKETS = 128;
 
 /**
- * Writes field blocks (RFC 7541). What is the same for both implementations: strings are Huffman-coded where that is shorter; a field goes into the table
- * unless it is secret, seldom comes again, or takes more than three quarters of it; a cookie is split into its crumbs.
+ * Writes field blocks (RFC 7541). What is the same for both implementations: strings are Huffman-coded where that is shorter and they are to come again; a field
+ * goes into the table unless it is secret, seldom comes again (and its name is there), or takes more than three quarters of it; a cookie is split into its crumbs.
  * What a method gives is good until the next call.
  */
 export class HpackEncoder {
@@ -349,12 +349,15 @@ export class HpackEncoder {
     }
     if (nameIndex === 0) nameIndex = this.#findName(hash, nameBytes);
     const size = nameBytes + length + ENTRY_OVERHEAD;
-    const isAdded = how === POLICY.index && size <= (this.table.maxSize * 3) / 4;
+    // Of fields that are not indexed the first one is, so that the others have a name to refer to.
+    const isAdded = (how === POLICY.index || (how === POLICY.not && nameIndex === 0)) && size <= (this.table.maxSize * 3) / 4;
     this.#reserve(nameBytes + length + 24);
     if (isAdded) this.#integer(0x40, 0x3f, nameIndex);
     else this.#integer(how === POLICY.never ? 0x10 : 0x00, 0x0f, nameIndex);
     if (nameIndex === 0) this.#string(name, 0, nameBytes);
-    this.#string(bytes, start, length);
+    // Huffman coding of what comes but once costs more than its bytes.
+    if (how === POLICY.not) this.#plain(bytes, start, length);
+    else this.#string(bytes, start, length);
     if (isAdded) this.#add(hash, pairHash, nameBytes, bytes, start, length);
   }
 
@@ -424,8 +427,10 @@ export class HpackEncoder {
     if (coded < length) {
       this.#integer(0x80, 0x7f, coded);
       this.#at = huffmanEncode(bytes, start, length, this.#out, this.#at);
-      return;
-    }
+    } else this.#plain(bytes, start, length);
+  }
+  /** The same, as it is. */
+  #plain(bytes: Uint8Array, start: number, length: number): void {
     this.#integer(0, 0x7f, length);
     const out = this.#out;
     let at = this.#at;

@@ -83,7 +83,7 @@ export const ENTRY_OVERHEAD = 32;
 export const NEVER_INDEXED_NAMES = ['authorization', 'proxy-authorization'] as const;
 /** A cookie below so many bytes can be guessed: it is not indexed either. */
 export const MIN_INDEXED_COOKIE_BYTES = 20;
-/** Fields whose values seldom come again: in the table they would only push others out. A `:path` of gRPC, which names a method, is indexed all the same. */
+/** Fields whose values seldom come again: in the table they would only push others out, so that one of a name is there at most. A `:path` of gRPC, which names a method, is indexed all the same. */
 export const NOT_INDEXED_NAMES = [
   ':path',
   'age',
@@ -102,7 +102,5 @@ export const NOT_INDEXED_NAMES = [
   'x-b3-spanid',
   'x-b3-parentspanid',
   'x-b3-traceid',
-  'x-envoy-expected-rq-timeout-ms',
-  'x-envoy-upstream-service-time',
   'x-request-id',
 ] as const;

@@ -76,7 +76,6 @@ export const ACCEPTED: Readonly<Record<string, Readonly<Record<string, string>>>
   'envoy.extensions.filters.http.router.v3.Router': {
     startChildSpan: 'no tracer is configured',
     dynamicStats: 'statistics of codes are always made when first needed',
-    suppressGrpcRequestFailureCodeStats: 'gRPC needs HTTP/2, which is not offered yet',
     upstreamLogOptions: 'there is no upstream log',
   },
   'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': {

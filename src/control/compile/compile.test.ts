@@ -104,6 +104,7 @@ test('gives every default as Envoy documents it', () => {
     stripHostPort: 'none',
     proxy100Continue: false,
     suppressEnvoyHeaders: false,
+    suppressGrpcFailureCodes: false,
     forwardClientCert: 'SANITIZE',
     filters: [],
   });
@@ -367,10 +368,10 @@ const wrong: [title: string, parts: Parts, code: string, path: string, text: Reg
   ],
   [
     'health checks',
-    { cluster: 'health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]' },
+    { cluster: 'health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, custom_health_check: {name: x}}]' },
     'UNSUPPORTED',
-    `${A}.health_checks[0].tcp_health_check`,
-    /tcp_health_check is not supported/,
+    `${A}.health_checks[0].custom_health_check`,
+    /custom_health_check is not supported/,
   ],
   ['outlier detection', { cluster: 'outlier_detection: {}' }, 'UNSUPPORTED', `${A}.outlier_detection`, /not supported/],
   ['a ring hash', { cluster: 'lb_policy: RING_HASH' }, 'UNSUPPORTED', `${A}.lb_policy`, /RING_HASH/],

@@ -111,6 +111,7 @@ export function compileHttpManager(manager: Fields<v3.HttpConnectionManager>, li
     proxy100Continue: manager.get('proxy100Continue') === true,
     upgrades: new Set(upgrades),
     suppressEnvoyHeaders: router?.get('suppressEnvoyHeaders') === true,
+    suppressGrpcFailureCodes: router?.get('suppressGrpcRequestFailureCodeStats') === true,
     accessLogs: compileAccessLogs(manager.list('accessLog', 'envoy.config.accesslog.v3.AccessLog')),
     forwardClientCert: manager.get('forwardClientCertDetails') ?? 'SANITIZE',
     filters,

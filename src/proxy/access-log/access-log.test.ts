@@ -11,6 +11,7 @@ import { LogFiles } from './file-access-log.js';
 import {
   andFilter,
   durationFilter,
+  grpcStatusFilter,
   headerFilter,
   logTypeFilter,
   notHealthCheckFilter,
@@ -264,4 +265,41 @@ test('a buffer that is full drops lines and counts them', async () => {
   await logs.close();
   assert.equal(readFileSync(path).length, 2000);
   done();
+});
+
+test('the status of a gRPC call is printed by name and number, and only of gRPC calls', () => {
+  const format = compileTextFormat(
+    '%GRPC_STATUS% %GRPC_STATUS(CAMEL_STRING)% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%',
+  );
+  assert.deepEqual([format.wantsGrpcStatus, format.wantsTrailers, compileTextFormat('%PROTOCOL%').wantsGrpcStatus], [true, false, false]);
+  const print = (grpcStatus: number) => format.format({ ...record, grpcStatus });
+  assert.equal(print(0), 'OK OK OK 0 0');
+  assert.equal(print(1), 'Canceled Canceled CANCELLED 1 1');
+  assert.equal(print(4), 'DeadlineExceeded DeadlineExceeded DEADLINE_EXCEEDED 4 4');
+  assert.equal(print(99), '99 99 99 99 99');
+  assert.equal(print(-1), '- - - - -');
+  assert.equal(compileJsonFormat({ s: '%GRPC_STATUS_NUMBER%' }).format({ ...record, grpcStatus: 14 }), '{"s":14}\n');
+  assert.throws(() => compileTextFormat('%GRPC_STATUS(OTHER)%'), /CAMEL_STRING, SNAKE_STRING or NUMBER/);
+});
+test('trailers are printed by name', () => {
+  const format = compileTextFormat('%TRAILER(Grpc-Message)% %TRAILER(a?b):3% %RESPONSE_TRAILERS_BYTES%');
+  assert.equal(format.wantsTrailers, true);
+  const responseTrailers = Buffer.from('grpc-message: no\r\nB: value\r\n');
+  assert.equal(format.format({ ...record, responseTrailers }), `no val ${responseTrailers.length}`);
+  assert.equal(format.format({ ...record, responseTrailers: undefined }), '- - 0');
+});
+test('a filter takes gRPC calls by their status', () => {
+  const failed = grpcStatusFilter(new Set([0]), true);
+  const some = grpcStatusFilter(new Set([4, 14]), false);
+  assert.equal(some.wantsGrpcStatus, true);
+  const accepts = (filter: typeof some, grpcStatus: number, responseCode = 200) => filter.accepts({ ...record, grpcStatus, responseCode });
+  assert.deepEqual(
+    [0, 14].map((status) => accepts(failed, status)),
+    [false, true],
+  );
+  assert.deepEqual(
+    [0, 4, 14, 5].map((status) => accepts(some, status)),
+    [false, true, true, false],
+  );
+  assert.equal(accepts(some, -1, 503), true);
 });

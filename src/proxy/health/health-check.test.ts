@@ -5,8 +5,8 @@ import { grpcFrame } from '../../protocol/grpc/message-reader.js';
 import { type TimerOwner, TimerWheel } from '../../stream/timers.js';
 import { Cluster } from '../cluster/cluster.js';
 import type { ClusterConfig, EndpointConfig, HealthCheckConfig } from '../runtime.js';
-import { servingStatus } from './grpc-probe.js';
 import { HealthChecker, type ProbeOwner } from './health-check.js';
+import { servingStatus } from './questions.js';
 
 const BREAKERS = { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3 };
 const endpoint = (port: number): EndpointConfig => ({
@@ -18,7 +18,8 @@ const endpoint = (port: number): EndpointConfig => ({
   health: 'UNKNOWN',
 });
 const CHECK: HealthCheckConfig = {
-  how: { kind: 'grpc', service: '', authority: 'up', metadata: [], reuseConnection: true },
+  how: { kind: 'tcp' },
+  reuseConnection: true,
   timeoutMs: 100,
   intervalMs: 1000,
   initialJitterMs: 0,

@@ -867,7 +867,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     if ((close && !this.#isStream) || this.#owner.isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
     this.exchange.responseBytes = body !== undefined && (this.exchange.flags & HEAD_FLAG.HEAD_METHOD) === 0 ? body.length : 0;
     if (!this.#closed && !engine.reply(this.handle, edits, body)) engine.close(this.handle, 'flush');
-    if (this.exchange.cluster !== undefined && this.exchange.route?.action.kind === 'forward')
+    const isCounted = !this.exchange.isGrpc || !manager.config.suppressGrpcFailureCodes;
+    if (isCounted && this.exchange.cluster !== undefined && this.exchange.route?.action.kind === 'forward')
       this.exchange.cluster.stats.countResponse(status, this.exchange.origin.internal);
     this.#complete(true);
     // A client that opens no window would hold the answer, and the stream, for as long as it likes.

@@ -157,7 +157,11 @@ test('the index agrees with trying one route after the other', () => {
           kind === 0 ? path === value : path.startsWith(value) && (kind === 1 || path.length === value.length || path[value.length] === '/'),
         )
         .map(({ i }) => i);
-      assert.deepEqual(Array.from({ length: index.find(path, path.length) }, (_, i) => index.at(i)), expected, `${path} in ${JSON.stringify(rules)}`);
+      assert.deepEqual(
+        Array.from({ length: index.find(path, path.length) }, (_, i) => index.at(i)),
+        expected,
+        `${path} in ${JSON.stringify(rules)}`,
+      );
     }
   }
 });

@@ -259,17 +259,25 @@ export class HostPools {
   }
 }
 
-/** How to connect to a host for its health check: in HTTP/2, on the port that checks have. */
-export function probeConnectOptions(context: PoolContext, cluster: Cluster, host: Host, altPort: number): ConnectOptions {
+/** How to connect to a host for its health check, in this protocol and on the port that checks have. */
+export function probeConnectOptions(
+  context: PoolContext,
+  cluster: Cluster,
+  host: Host,
+  protocol: 'http1' | 'http2' | 'tcp',
+  altPort: number,
+): ConnectOptions {
   const { config } = cluster;
-  const { profiles, streamFraming } = context;
+  const { profiles, framing, streamFraming } = context;
   // Not counted with the traffic, and never idle for long: the checks themselves say when it is of no use any more.
-  const { wire: _wire, ...profile } = upstreamProfile(cluster, streamFraming);
-  const options = connectOptions(
-    config,
-    host,
-    profiles.get({ ...profile, idleTimeoutMs: 0, streamOptions: streamFraming.options(config.http.streams) }),
-  );
+  const { wire: _wire, ...shared } = { ...upstreamProfile(cluster, framing), idleTimeoutMs: 0 };
+  const profile =
+    protocol === 'tcp'
+      ? profiles.get({ framing: 'raw', side: 'upstream' })
+      : profiles.get(
+          protocol === 'http1' ? shared : { ...shared, framing: streamFraming, streamOptions: streamFraming.options(config.http.streams) },
+        );
+  const options = connectOptions(config, host, profile);
   const { address } = options;
   return altPort === 0 || 'path' in address ? options : { ...options, address: { ...address, port: altPort } };
 }

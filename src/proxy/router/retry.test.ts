@@ -104,3 +104,15 @@ test('the back-off doubles up to its maximum, with full jitter', () => {
 test('numbers in headers are digits only', () => {
   assert.deepEqual(['15', '0', '', '-1', '1.5', ' 3', '9999999999'].map(wholeNumber), [15, 0, undefined, undefined, undefined, undefined, undefined]);
 });
+
+test('a grpc-status in the head is a reason where it is asked for, by the route or by a trusted caller', () => {
+  const statuses = { cancelled: '1', 'deadline-exceeded': '4', 'resource-exhausted': '8', internal: '13', unavailable: '14' };
+  const bits = [RETRY_ON.CANCELLED, RETRY_ON.DEADLINE_EXCEEDED, RETRY_ON.RESOURCE_EXHAUSTED, RETRY_ON.INTERNAL, RETRY_ON.UNAVAILABLE];
+  for (const [index, [word, status]] of Object.entries(statuses).entries()) {
+    const answer = head({ 'grpc-status': status });
+    assert.equal(begun(bits[index]).wantsOther(200, answer), true, word);
+    assert.equal(begun(0, {}, { 'x-envoy-retry-grpc-on': word }, true).wantsOther(200, answer), true, word);
+    assert.equal(begun(0, {}, { 'x-envoy-retry-grpc-on': word }, false).wantsOther(200, answer), false, word);
+    for (const other of ['0', '5', '99', 'x']) assert.equal(begun(bits[index]).wantsOther(200, head({ 'grpc-status': other })), false, other);
+  }
+});
