@@ -1071,6 +1071,7 @@ void Engine::after_output(Connection& connection) {
     }
     if (left == 0) {
       streams.codec.flushed();
+      if (streams.count == 0) streams.codec.idle();
       // The memory goes to whoever writes next.
       auto& memory = streams.codec.output();
       if (memory.capacity() <= 2 * kSendBytes && outputs_.size() < kSpareOutputs) outputs_.push_back(std::move(memory));

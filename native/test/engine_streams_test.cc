@@ -197,8 +197,12 @@ class StreamProxy : public Engine::Sink {
       by_down_[event.handle] = up;
       by_up_[up] = event.handle;
     } else if (event.kind == EventKind::kHead) {
-      if (random_() % 15 == 0) (void)engine_.show(event.handle);
-      else (void)engine_.forward(event.handle, by_up_[event.handle], edits(flags() & ~layout::kEditFlagRetain, 0));
+      if (random_() % 15 == 0) {
+        (void)engine_.show(event.handle);
+        return;
+      }
+      const int answer = engine_.forward(event.handle, by_up_[event.handle], edits(flags() & ~layout::kEditFlagRetain, 0));
+      if ((answer & (kForwardDone | kForwardReusable)) == kForwardDone) (void)engine_.close(event.handle, CloseHow::kReset);
     } else if (event.kind == EventKind::kBody) {
       shown += static_cast<size_t>(event.b);
       const std::vector<uint8_t> copy(arena_.begin() + event.a, arena_.begin() + event.a + event.b);
@@ -261,9 +265,9 @@ void exchange(uint32_t seed) {
   uint16_t port = 0;
   Fd listener = listener_of(port);
   StreamProxy proxy(seed);
-  Peer client(connected_to(proxy.listen()), false, 1 + static_cast<int32_t>(random() % 100000));
+  Peer client(connected_to(proxy.listen()), false, 500 + static_cast<int32_t>(random() % 100000));
   proxy.connect(port);
-  Peer server(Fd(accept(listener.get(), nullptr, nullptr)), true, 1 + static_cast<int32_t>(random() % 100000));
+  Peer server(Fd(accept(listener.get(), nullptr, nullptr)), true, 500 + static_cast<int32_t>(random() % 100000));
   // Each ending has its runs: none, the client, the server, a close of either connection.
   const uint32_t ending = seed % 5;
   int left = 60;
@@ -284,12 +288,14 @@ void exchange(uint32_t seed) {
   EXPECT_FALSE(server.faulted) << "seed " << seed;
   if (ending == 1) client = Peer(Fd(), false, 65535);
   if (ending == 2) server = Peer(Fd(), true, 65535);
-  for (int turn = 0; turn < 200; turn++) {
+  const bool ends_well = ending == 0 || ending == 4;
+  for (int turn = 0; turn < 5000 && (turn < 50 || (ends_well && !client.is_over()) || (ending != 3 && ending != 2 && proxy.open_exchanges() > 0)); turn++) {
+    if (turn >= 50) usleep(1000);
     proxy.turn();
     if (ending != 1) client.turn(random);
     if (ending != 2) server.turn(random);
   }
-  if (ending == 0 || ending == 4) {
+  if (ends_well) {
     EXPECT_TRUE(client.is_over()) << "seed " << seed;
     EXPECT_EQ(proxy.open_exchanges(), 0U) << "seed " << seed;
   }
