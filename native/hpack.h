@@ -194,6 +194,7 @@ class Encoder {
     uint32_t hash = 0;
     uint8_t index = 0;
     Policy policy = Policy::kIndex;
+    uint8_t recent = 0;  ///< where what was found last for this name is kept; 0: nowhere
   };
   /// One field; capitals of its name become small letters.
   void field(std::string_view name, std::string_view value, Policy policy, std::vector<uint8_t>& out);
@@ -211,6 +212,8 @@ class Encoder {
   void cookie(std::string_view value, Policy policy, std::vector<uint8_t>& out);
   void text(std::string_view lines, bool keeps_host, std::vector<uint8_t>& out);
   void content_length(int64_t value, std::vector<uint8_t>& out);
+  [[nodiscard]] uint32_t find_recent(const Name& name, std::string_view value) const noexcept;
+  void keep_recent(const Name& name, uint32_t index);
   [[nodiscard]] uint32_t find_pair(uint32_t hash, const Name& name, std::string_view value) const noexcept;
   [[nodiscard]] uint32_t find_name(const Name& name) const noexcept;
   [[nodiscard]] uint32_t age_of(uint32_t entry, uint32_t last) const noexcept;
@@ -225,6 +228,12 @@ class Encoder {
   std::vector<uint32_t> by_pair_;
   std::vector<uint32_t> older_name_;
   std::vector<uint32_t> older_pair_;
+  /// The pair that a name was found with last: most fields come again and again with the same value.
+  struct Recent {
+    bool is_static = false;
+    uint32_t entry = 0;  ///< an index of the static table, or the number of an entry
+  };
+  std::vector<Recent> recent_;
   uint32_t mask_ = 0;
   bool is_head_ = false;
   bool is_connect_ = false;

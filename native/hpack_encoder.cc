@@ -95,18 +95,24 @@ constexpr std::array<Name, kNamesMask + 1> kNames = [] {
 }
 [[nodiscard]] constexpr Name name_of(std::string_view text) noexcept { return name_of(hash_of(text), text); }
 
-constexpr Name kMethod = name_of(":method");
-constexpr Name kScheme = name_of(":scheme");
-constexpr Name kAuthority = name_of(":authority");
-constexpr Name kPath = name_of(":path");
+/// Places in `recent_`: the well-known names by their ids, then some pseudo-headers.
+[[nodiscard]] constexpr Name with_recent(Name name, int place) noexcept {
+  name.recent = static_cast<uint8_t>(place);
+  return name;
+}
+constexpr int kRecents = kKnownCount + 6;
+constexpr Name kMethod = with_recent(name_of(":method"), kKnownCount + 1);
+constexpr Name kScheme = with_recent(name_of(":scheme"), kKnownCount + 2);
+constexpr Name kAuthority = with_recent(name_of(":authority"), kKnownCount + 3);
+constexpr Name kPath = with_recent(name_of(":path"), kKnownCount + 4);
+constexpr Name kStatus = with_recent(name_of(":status"), kKnownCount + 5);
 constexpr Name kProtocol = name_of(":protocol");
-constexpr Name kStatus = name_of(":status");
 constexpr Name kCookie = name_of("cookie");
 constexpr Name kContentLength = name_of("content-length");
 /// The well-known names, by id.
 constexpr std::array<Name, kKnownCount + 1> kById = [] {
   std::array<Name, kKnownCount + 1> table{};
-  for (size_t i = 0; i < kKnownNames.size(); i++) table[i + 1] = name_of(kKnownNames[i]);
+  for (size_t i = 0; i < kKnownNames.size(); i++) table[i + 1] = with_recent(name_of(kKnownNames[i]), static_cast<int>(i + 1));
   return table;
 }();
 
@@ -407,8 +413,12 @@ void Encoder::field(const Name& name, std::string_view value, Policy policy, std
 
   uint32_t pair_hash = 0;
   if (how != Policy::kNever) {
-    pair_hash = pair_hash_of(name.hash, value);
-    const uint32_t index = find_pair(pair_hash, name, value);
+    uint32_t index = find_recent(name, value);
+    if (index == 0) {
+      pair_hash = pair_hash_of(name.hash, value);
+      index = find_pair(pair_hash, name, value);
+      if (index > 0) keep_recent(name, index);
+    }
     if (index > 0) {
       std::array<uint8_t, 8> bytes;
       out.insert(out.end(), bytes.data(), put_integer(bytes.data(), 0x80, 0x7f, index));
@@ -432,6 +442,24 @@ void Encoder::field(const Name& name, std::string_view value, Policy policy, std
   to = how == Policy::kNot ? put_plain(to, value) : put_string(to, value);
   out.resize(static_cast<size_t>(to - out.data()));
   if (is_added) add(name, pair_hash, value);
+}
+
+/// Index of the pair that was found last with this name, where it is the same again; else 0.
+uint32_t Encoder::find_recent(const Name& name, std::string_view value) const noexcept {
+  if (name.recent == 0 || recent_.empty()) return 0;
+  const Recent& recent = recent_[name.recent];
+  if (recent.is_static) return is_same(kStaticTable[recent.entry - 1].second, value) ? recent.entry : 0;
+  const uint32_t age = age_of(recent.entry, 0);
+  if (age == 0) return 0;
+  const DynamicTable::Entry& found = table_.at(recent.entry);
+  if (!is_same(text_of(table_.value(found)), value) || !is_same(text_of(table_.name(found)), name.text)) return 0;
+  return static_cast<uint32_t>(kStaticTable.size()) + age;
+}
+void Encoder::keep_recent(const Name& name, uint32_t index) {
+  if (name.recent == 0) return;
+  if (recent_.empty()) recent_.resize(kRecents);
+  const bool is_static = index <= kStaticTable.size();
+  recent_[name.recent] = {is_static, is_static ? index : table_.inserted() - (index - static_cast<uint32_t>(kStaticTable.size()))};
 }
 
 /// Index of an entry with this name and value, or 0.

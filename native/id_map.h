@@ -1,4 +1,5 @@
-// A map from stream ids to small values: open addressing over one array, since ids of one connection follow each other.
+// A map from stream ids to small values: open addressing over one array, where a value lies near its home in the order of homes (Robin Hood). Ids of one
+// connection follow each other, so nearly all of them are at home, and none is looked for or moved far.
 #pragma once
 
 #include <cstddef>
@@ -16,34 +17,26 @@ class IdMap {
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] Value* find(uint32_t id) noexcept {
     if (size_ == 0) return nullptr;
-    for (size_t at = home(id);; at = (at + 1) & mask()) {
-      if (slots_[at].id == id) return &slots_[at].value;
-      if (slots_[at].id == 0) return nullptr;
-    }
+    const size_t at = place_of(id);
+    return slots_[at].id == id ? &slots_[at].value : nullptr;
   }
   [[nodiscard]] const Value* find(uint32_t id) const noexcept { return const_cast<IdMap*>(this)->find(id); }
   /// The value of a new id, or of one that is there.
   Value& operator[](uint32_t id) {
     if (2 * (size_ + 1) > slots_.size()) grow();
-    size_t at = home(id);
-    while (slots_[at].id != 0 && slots_[at].id != id) at = (at + 1) & mask();
-    if (slots_[at].id == 0) {
-      slots_[at].id = id;
-      size_++;
-    }
+    const size_t at = place_of(id);
+    if (slots_[at].id == id) return slots_[at].value;
+    size_++;
+    insert_at(at, {id, Value{}});
     return slots_[at].value;
   }
   void erase(uint32_t id) noexcept {
     if (size_ == 0) return;
-    size_t at = home(id);
-    while (slots_[at].id != id) {
-      if (slots_[at].id == 0) return;
-      at = (at + 1) & mask();
-    }
+    size_t at = place_of(id);
+    if (slots_[at].id != id) return;
     size_--;
-    // What lies behind moves up, so that no gap cuts a search short.
-    for (size_t next = (at + 1) & mask(); slots_[next].id != 0; next = (next + 1) & mask()) {
-      if (((next - home(slots_[next].id)) & mask()) < ((next - at) & mask())) continue;
+    // What lies behind and is not at home moves up.
+    for (size_t next = (at + 1) & mask(); slots_[next].id != 0 && distance(next) > 0; next = (next + 1) & mask()) {
       slots_[at] = std::move(slots_[next]);
       at = next;
     }
@@ -65,14 +58,27 @@ class IdMap {
   [[nodiscard]] size_t mask() const noexcept { return slots_.size() - 1; }
   /// Ids of one side are every other number.
   [[nodiscard]] size_t home(uint32_t id) const noexcept { return (id >> 1) & mask(); }
+  /// How far the id in a slot is from its home.
+  [[nodiscard]] size_t distance(size_t at) const noexcept { return (at - home(slots_[at].id)) & mask(); }
+  /// Where an id is, or is to be put.
+  [[nodiscard]] size_t place_of(uint32_t id) const noexcept {
+    size_t at = home(id);
+    for (size_t far = 0; slots_[at].id != id && slots_[at].id != 0 && distance(at) >= far; far++) at = (at + 1) & mask();
+    return at;
+  }
+  /// Puts a slot where it belongs; those from there on to the next gap move on.
+  void insert_at(size_t at, Slot slot) {
+    while (slots_[at].id != 0) {
+      std::swap(slot, slots_[at]);
+      at = (at + 1) & mask();
+    }
+    slots_[at] = std::move(slot);
+  }
   void grow() {
     std::vector<Slot> before(slots_.empty() ? kFirst : 2 * slots_.size());
     std::swap(before, slots_);
     for (auto& slot : before) {
-      if (slot.id == 0) continue;
-      size_t at = home(slot.id);
-      while (slots_[at].id != 0) at = (at + 1) & mask();
-      slots_[at] = std::move(slot);
+      if (slot.id != 0) insert_at(place_of(slot.id), std::move(slot));
     }
   }
 
