@@ -1203,7 +1203,7 @@ void Engine::finish(Connection& connection, CloseReason reason, int error) {
   connection.fd.close();
   connection.in.clear();
   connection.out.clear();
-  connection.retained.reset();
+  give_retained(std::move(connection.retained));
   drop_head(connection);
   --open_;
   ended_.push_back(index_of(connection.handle));

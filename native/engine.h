@@ -26,6 +26,7 @@ class Connection;
 struct Event;
 }  // namespace http2
 struct HeadCopy;
+struct Retained;
 
 using Handle = int32_t;
 constexpr Handle kNoHandle = 0;
@@ -298,6 +299,8 @@ class Engine {
   [[nodiscard]] int start_body(Endpoint& from, bool is_over);
   void take_head(Endpoint& from, size_t head_bytes);
   void drop_head(Endpoint& endpoint);
+  [[nodiscard]] std::unique_ptr<Retained> take_retained();
+  void give_retained(std::unique_ptr<Retained> retained);
   void drop_retained(Endpoint& endpoint);
   void fault(Connection& connection, const http1::Fault& fault, bool in_body);
   void begin_tunnel(Endpoint& a, Endpoint& b);
@@ -395,6 +398,7 @@ class Engine {
   std::vector<std::unique_ptr<http1::HeadParser>> parsers_;
   std::vector<std::unique_ptr<Endpoint>> streams_;   ///< spare ones, each made anew in its place
   std::vector<std::unique_ptr<HeadCopy>> heads_;     ///< spare ones
+  std::vector<std::unique_ptr<Retained>> retained_;  ///< spare ones
   std::vector<std::vector<uint8_t>> outputs_;        ///< memory for the output of connections with streams
   std::deque<Profile> profiles_;  ///< connections point into it
   size_t max_head_ = 0;

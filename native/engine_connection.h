@@ -56,6 +56,10 @@ constexpr double kFlushMs = 30'000;
 /// A connection with streams sends what it has written once it is so much; the rest of a batch leaves with its end.
 constexpr size_t kSendBytes = 64 * 1024;
 
+/// What is kept of requests, spare ones: how many, and of what size at most.
+constexpr size_t kSpareRetained = 512;
+constexpr size_t kSpareRetainedBytes = 4 * 1024;
+
 /// A head with its table, as a stream keeps it. Trailers without a table are ready-made lines.
 struct HeadCopy {
   std::vector<int32_t> table;

@@ -106,9 +106,23 @@ void Engine::drop_head(Endpoint& endpoint) {
   connection.parser.reset();
 }
 
+std::unique_ptr<Retained> Engine::take_retained() {
+  if (retained_.empty()) return std::make_unique<Retained>();
+  auto retained = std::move(retained_.back());
+  retained_.pop_back();
+  return retained;
+}
+void Engine::give_retained(std::unique_ptr<Retained> retained) {
+  if (retained == nullptr || retained_.size() == kSpareRetained || retained->body.capacity() + retained->head.capacity() > kSpareRetainedBytes) return;
+  retained->head.clear();
+  retained->body.clear();
+  retained->trailers.clear();
+  retained_.push_back(std::move(retained));
+}
+
 void Engine::drop_retained(Endpoint& endpoint) {
   if (endpoint.retained == nullptr) return;
-  endpoint.retained.reset();
+  give_retained(std::move(endpoint.retained));
   if (endpoint.rx != Rx::kPending) drop_head(endpoint);
 }
 
@@ -388,7 +402,7 @@ int Engine::forward_request(Endpoint& from, Endpoint& to, const MessageHead& hea
   from.shows_body = shows_body;
   from.shows_trailers = (flags & layout::kEditFlagShowTrailers) != 0 && !asks_tunnel;
   if ((flags & layout::kEditFlagRetain) != 0) {
-    from.retained = std::make_unique<Retained>();
+    from.retained = take_retained();
     if (!from.is_stream) from.retained->head.assign(head.base, head.base + head.skipped + head.bytes);
   }
   from.rx = Rx::kBody;

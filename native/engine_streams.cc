@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kMaxLater = 16;
 /// What one stream sends in its turn.
 constexpr size_t kTurnBytes = 16 * 1024;
-constexpr size_t kSpareHeads = 256;
+constexpr size_t kSpareHeads = 512;
 constexpr size_t kSpareHeadBytes = 8 * 1024;
 constexpr uint64_t kMaxStreamLimit = 0x7fffffff;
 /// Payload of our PINGs.
@@ -566,7 +566,7 @@ void Engine::finish_stream(Stream& stream, CloseReason reason, uint32_t error, b
   }
   stream.in.clear();
   stream.out.clear();
-  stream.retained.reset();
+  give_retained(std::move(stream.retained));
   for (auto* head : {&stream.head, &stream.trailers, &stream.out_trailers}) give_head(std::move(*head));
   for (auto& head : stream.later) give_head(std::move(head));
   ended_.push_back(index_of(stream.handle));

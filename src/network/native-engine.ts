@@ -132,6 +132,9 @@ export function createNativeEngine(addon: Addon): Engine {
 class SocketEngine implements Engine {
   readonly name = 'native';
   readonly capabilities: EngineCapabilities = { originalDst: true, transparent: true, mark: true, reusePort: true };
+  /** What the addon gave: the engine lives as long as it does. */
+  readonly #addon: NativeEngine;
+  /** Its functions. To V8 the addon's own object is a dictionary, in which it looks up every call. */
   readonly #native: NativeEngine;
   readonly #events = new Int32Array(MAX_EVENTS * EVENT_WORDS);
   /** Now; received, sent and queued bytes of `traffic`; `movedBytes`. */
@@ -163,7 +166,8 @@ class SocketEngine implements Engine {
     const arena = new ArrayBuffer(ARENA_BYTES);
     this.#bytes = new Uint8Array(arena);
     this.#head = new Head(this.#bytes, new Int32Array(arena));
-    this.#native = create(this.#bytes, this.#events, this.#clock, (count) => this.#deliver(count));
+    this.#addon = create(this.#bytes, this.#events, this.#clock, (count) => this.#deliver(count));
+    this.#native = { ...this.#addon };
   }
 
   get now(): number {
@@ -605,7 +609,7 @@ class SocketEngine implements Engine {
 
   async shutdown(): Promise<void> {
     this.#closed = true;
-    this.#native.destroy();
+    this.#addon.destroy();
   }
 }
 

@@ -92,6 +92,9 @@ export class ProxyContext implements PoolContext {
 export class NumberLines {
   readonly #serviceTime: (Uint8Array | undefined)[] = [];
   readonly #expectedTimeout = new Map<number, Uint8Array>();
+  /** The one asked for last: most routes of a worker have the same. */
+  #lastTimeout = -1;
+  #lastTimeoutLine: Uint8Array = new Uint8Array(0);
 
   /** `ms`: a whole number >= 0. */
   serviceTime(ms: number): Uint8Array {
@@ -104,6 +107,13 @@ export class NumberLines {
     return bytes;
   }
   expectedTimeout(ms: number): Uint8Array {
+    if (ms !== this.#lastTimeout) {
+      this.#lastTimeout = ms;
+      this.#lastTimeoutLine = this.#timeoutLine(ms);
+    }
+    return this.#lastTimeoutLine;
+  }
+  #timeoutLine(ms: number): Uint8Array {
     let bytes = this.#expectedTimeout.get(ms);
     if (bytes === undefined) {
       bytes = encode('x-envoy-expected-rq-timeout-ms', ms);
