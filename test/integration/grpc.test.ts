@@ -73,12 +73,16 @@ for (const [engine, create] of engines()) {
     stream.end();
     assert.equal((await done).status, '0');
   });
-  scenario('a call is not sent to a cluster that is spoken to in HTTP/1, and the answer says why', { cluster: '' }, async ({ proxy, server, client }) => {
-    const answer = await client.call();
-    assert.deepEqual([answer.status, answer.isTrailersOnly, server.calls.length], ['14', true, 0]);
-    assert.match(String(answer.headers['grpc-message']), /cluster up is spoken to in HTTP\/1/);
-    assert.match((await proxy.logged(1))[0], /grpc_needs_http2$/);
-  });
+  scenario(
+    'a call is not sent to a cluster that is spoken to in HTTP/1, and the answer says why',
+    { cluster: '' },
+    async ({ proxy, server, client }) => {
+      const answer = await client.call();
+      assert.deepEqual([answer.status, answer.isTrailersOnly, server.calls.length], ['14', true, 0]);
+      assert.match(String(answer.headers['grpc-message']), /cluster up is spoken to in HTTP\/1/);
+      assert.match((await proxy.logged(1))[0], /grpc_needs_http2$/);
+    },
+  );
   scenario('a client that cancels resets the upstream stream at once', {}, async ({ server, client }) => {
     server.onCall = ({ stream }) => stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
     const stream = client.open();

@@ -8,6 +8,7 @@ import type { Engine } from '../../src/network/engine.js';
 import type { Frame } from '../../src/protocol/frame.js';
 import { encodeFrame } from '../../src/protocol/frame-encoder.js';
 import { engines } from '../support/engines.js';
+import { ask, http2Client } from '../support/http2-ends.js';
 import { connect as connectPeer, eventually, Upstream } from '../support/peers.js';
 import { rpcSetup } from '../support/rpc-proxy.js';
 
@@ -40,7 +41,7 @@ for (const [engine, create] of engines()) {
     return { ...made, raw, peer };
   };
 
-  test(`${engine}: one port serves RPC, HTTP/1 and, as they are, TLS and unknown bytes`, async (context) => {
+  test(`${engine}: one port serves RPC, both versions of HTTP and, as they are, TLS and unknown bytes`, async (context) => {
     const { connect, peer, raw, proxy } = await setup(context, create, `fallback_for_unknown_protocol: other\n${HTTP}`);
     const client = await connect();
     client.send(request(1, 'get a'));
@@ -51,6 +52,10 @@ for (const [engine, create] of engines()) {
     await web.receives('hello');
     web.send('GET /y HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n');
     assert.match(await web.receivesAll(), /hello$/);
+    const session = await http2Client(proxy.port('rpc'));
+    context.after(() => session.destroy());
+    assert.equal((await ask(session, { ':path': '/z' })).body.toString(), 'hello');
+    assert.equal(proxy.stat('rpc.r.downstream_cx_http2_total'), 1);
     const hello = Buffer.concat([Buffer.from('1603010200010001fc0303', 'hex'), Buffer.alloc(506, 7)]);
     const secure = await peer();
     secure.send(hello);

@@ -59,6 +59,11 @@ async function ask(): Promise<void> {
   while (true) {
     const at = performance.now();
     const isGood = await new Promise<boolean>((resolve) => {
+      // The proxy has ended it, which it does after the test as well.
+      if (session.destroyed || session.closed) {
+        resolve(false);
+        return;
+      }
       const timer = setTimeout(() => resolve(false), MAX_MS);
       let isAnswered = false;
       const stream = session.request({ ':path': path });

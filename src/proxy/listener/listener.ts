@@ -341,8 +341,8 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
       engine.setHandler(handle, this.#adoptRpc(handle, manager, codec, limits));
       return;
     }
-    if (found === HTTP1 && http !== undefined) {
-      stats.cxHttp1.inc();
+    if ((found === HTTP1 || found === manager.http2) && http !== undefined) {
+      (found === HTTP1 ? stats.cxHttp1 : stats.cxHttp2).inc();
       engine.adopt(handle, http.profile);
       engine.setHandler(handle, this.#begin(new HttpConnection(this.#context, this, http, handle), limits));
       return;

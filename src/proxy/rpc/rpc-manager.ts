@@ -1,6 +1,7 @@
 import type { Profile } from '../../network/engine.js';
 import type { Codec } from '../../protocol/codec.js';
 import type { Detectable } from '../../protocol/detect.js';
+import { matchBytes } from '../../protocol/match-bytes.js';
 import type { ProxyContext } from '../context.js';
 import { HttpManager } from '../http/http-manager.js';
 import type { FilterChain, ListenerConfig, RpcProxyConfig } from '../runtime.js';
@@ -23,8 +24,10 @@ export class RpcManager {
   readonly logs: boolean;
   readonly wantsRequestHead: boolean;
   readonly wantsResponseHead: boolean;
-  /** Who serves connections that speak HTTP/1; undefined: that is no known protocol. */
+  /** Who serves connections that speak HTTP; undefined: that is no known protocol. */
   readonly http: HttpManager | undefined;
+  /** HTTP/2 among the candidates. */
+  readonly http2: Detectable;
   /** What a connection may turn out to be, in order. */
   readonly candidates: readonly Detectable[];
   /** Changes the headers of frames. */
@@ -47,7 +50,8 @@ export class RpcManager {
     this.wantsRequestHead = config.accessLogs.some((log) => log.wantsRequestHead);
     this.wantsResponseHead = config.accessLogs.some((log) => log.wantsResponseHead);
     this.http = config.http === undefined ? undefined : new HttpManager(context, listener, chain, config.http);
-    this.candidates = [...config.codecs, ...(this.http === undefined ? [] : [HTTP1]), TLS];
+    this.http2 = { match: matchBytes(...context.streamFraming.preface) };
+    this.candidates = [...config.codecs, ...(this.http === undefined ? [] : [HTTP1, this.http2]), TLS];
     const { fallbackCluster, idleTimeoutMs, statPrefix, accessLogs } = config;
     this.fallback =
       fallbackCluster === undefined

@@ -10,6 +10,7 @@ export class RpcStats {
   /** By codec name: connections that were taken for it. */
   readonly cxOf: ReadonlyMap<string, Counter>;
   readonly cxHttp1: Counter;
+  readonly cxHttp2: Counter;
   readonly cxTls: Counter;
   readonly cxUndetected: Counter;
   readonly cxDetectTimeout: Counter;
@@ -46,6 +47,7 @@ export class RpcStats {
     this.cxUndetected = stats.counter(`${prefix}downstream_cx_protocol_not_detected`);
     this.cxOf = new Map(codecs.map((name) => [name, stats.counter(`${prefix}downstream_cx_${name}_total`)]));
     this.cxHttp1 = stats.counter(`${prefix}downstream_cx_http1_total`);
+    this.cxHttp2 = stats.counter(`${prefix}downstream_cx_http2_total`);
     this.cxTls = stats.counter(`${prefix}downstream_cx_tls_total`);
     this.cxDetectTimeout = stats.counter(`${prefix}downstream_cx_protocol_timeout`);
     this.mirrorTotal = stats.counter(`${prefix}mirror_rq_total`);
