@@ -373,6 +373,19 @@ for (const [engine, create] of engines()) {
     assert.equal(proxy.proxy.connections, 0);
   });
 
+  test(`${engine}: a graceful drain tells HTTP/2 clients at once where its strategy is immediate`, async (context) => {
+    const proxy = new RunningProxy(create(), undefined, { drainStrategy: 'immediate' });
+    context.after(() => proxy.close());
+    await proxy.apply(httpConfig({ upstreams: [await echoServer(context)] }));
+    const session = await client(context, proxy);
+    await ask(session, { ':path': '/' });
+    const drained = proxy.proxy.drain({ graceful: true, skipExit: true, timeoutMs: 300 });
+    await eventually(() => session.closed || session.destroyed, 'no GOAWAY');
+    const later = await client(context, proxy);
+    assert.equal((await ask(later, { ':path': '/' })).headers[':status'], 200);
+    await drained;
+  });
+
   test(`${engine}: max_requests_per_connection ends a connection with GOAWAY`, async (context) => {
     const proxy = await set(context, {
       upstreams: [await echoServer(context)],

@@ -78,6 +78,9 @@ export class HttpConnection implements ConnectionHandler, StreamOwner, TimerOwne
   get manager(): HttpManager {
     return this.#manager;
   }
+  get isHttp2(): boolean {
+    return this.#version === 2;
+  }
   get isActive(): boolean {
     return this.#open > 0 || this.#stream?.isActive === true;
   }

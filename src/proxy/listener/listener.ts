@@ -189,8 +189,8 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
    */
   drainGracefully(strategy: DrainStrategy, durationMs: number): number {
     this.#sequence ??= new DrainSequence(strategy, this.#context.now, durationMs);
-    // Many requests share an RPC connection, and its client can be told between two of them.
-    if (strategy === 'immediate') for (const connection of [...this.#connections]) if (connection instanceof RpcConnection) connection.drain();
+    // Where many requests share a connection its client can be told between two of them.
+    if (strategy === 'immediate') for (const connection of [...this.#connections]) if (isShared(connection)) connection.drain();
     return this.#sequence.deadline;
   }
   /** Tells every connection that its present request is its last; idle ones are closed. */
@@ -409,6 +409,10 @@ export class ActiveListener implements ConnectionHome, TcpHome, RpcHome, Detecti
     for (const log of this.#config.accessLogs) log.log(record);
   }
 }
+
+/** A connection that carries many requests at once, and has a word for its end. */
+const isShared = (connection: DownstreamConnection): connection is RpcConnection | HttpConnection =>
+  connection instanceof RpcConnection || (connection instanceof HttpConnection && connection.isHttp2);
 
 /** A connection whose first bytes are looked at: TLS by its ClientHello, HTTP by its request line. Bounded in bytes and time, and by the peer's FIN. */
 class Inspection implements ConnectionHandler, TimerOwner {
