@@ -164,26 +164,36 @@ void Engine::schedule() {
   [[maybe_unused]] const auto written = ::write(waker_.get(), &one, sizeof one);
 }
 
-size_t Engine::arena_room() const noexcept {
+/// What commands place while events are told of stays for another round: they leave room for a head behind it.
+size_t Engine::arena_end() const noexcept {
   const size_t end = arena_.size() - arena_.size() / kExtraShare;
+  return is_telling_ ? end / 2 : end;
+}
+
+size_t Engine::arena_room() const noexcept {
+  const size_t end = arena_end();
   return end > arena_events_ ? end - arena_events_ : 0;
 }
 
 /// For what one step of a connection may bring: a head or a piece of a body, and the events that go with it.
 bool Engine::has_event_room() const noexcept { return arena_fits(max_head_ + kScratchBytes) && events_.size() + 8 <= kMaxEvents; }
 
-bool Engine::arena_fits(size_t bytes) const noexcept { return arena_events_ + bytes <= arena_.size() - arena_.size() / kExtraShare; }
+bool Engine::arena_fits(size_t bytes) const noexcept { return arena_events_ + bytes <= arena_end(); }
 
 void Engine::deliver() {
   for (int round = 0; !events_.empty() && round < kMaxRounds; round++) {
     std::swap(events_, delivering_);
     batch_++;
     std::swap(ended_, telling_);
+    const size_t told = arena_events_;
+    is_telling_ = true;
     for (size_t from = 0; from < delivering_.size(); from += kMaxEvents) {
       sink_->deliver(std::span(delivering_).subspan(from, std::min(kMaxEvents, delivering_.size() - from)));
     }
+    is_telling_ = false;
     delivering_.clear();
-    arena_events_ = 0;
+    // What has been placed meanwhile is told of in the next round.
+    if (arena_events_ == told) arena_events_ = 0;
     for (const uint32_t index : telling_) {
       auto endpoint = std::move(slots_[index].endpoint);
       if (endpoint->is_stream) {
@@ -423,6 +433,7 @@ bool Engine::wants_input(const Connection& connection) const noexcept {
 /// Takes what is buffered, then reads, until there is nothing to do or the turn's budget is spent.
 void Engine::run(Connection& connection) {
   const uint64_t start = connection.received;
+  if (connection.end_untold && connection.rx == Rx::kBody && !connection.closing) body_read(connection, connection.in.size());
   consume(connection);
   while (!connection.ended && connection.readable && wants_input(connection)) {
     if (connection.received - start > kReadBudget) {

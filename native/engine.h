@@ -245,6 +245,7 @@ class Engine {
   void deliver();
   void schedule();
   [[nodiscard]] bool has_event_room() const noexcept;
+  [[nodiscard]] size_t arena_end() const noexcept;
   [[nodiscard]] size_t arena_room() const noexcept;
   [[nodiscard]] bool arena_fits(size_t bytes) const noexcept;
   [[nodiscard]] int32_t place_head(const MessageHead& head, bool in_batch);
@@ -385,6 +386,7 @@ class Engine {
   Fd waker_;
   bool scheduled_ = false;
   bool awake_ = false;
+  bool is_telling_ = false;  ///< in the sink
   double now_ms_ = 0;
 
   BlockPool pool_;

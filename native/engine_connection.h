@@ -102,6 +102,7 @@ struct Engine::Endpoint : TimerNode {
   bool expects_continue = false;
   bool shows_body = false;
   bool shows_trailers = false;
+  bool end_untold = false;  ///< all of the body was read; its trailers wait for room in a batch
   bool is_own = false;  ///< the message is for whoever decides, and goes nowhere else
   http1::RequestContext request;
   std::unique_ptr<Retained> retained;

@@ -243,6 +243,11 @@ void Engine::body_read(Endpoint& from, size_t unread) {
     const Trailers trailers = trailers_of(from);
     if (from.shows_body || from.shows_trailers) {
       const auto lines = std::span(trailers.base(), trailers.lines.size());
+      from.end_untold = !lines.empty() && !arena_fits(lines.size() + 4);
+      if (from.end_untold) {
+        enqueue(from);
+        return;
+      }
       const int32_t where = place_bytes(lines);
       emit(EventKind::kTrailers, from.handle, where, static_cast<int32_t>(lines.size()));
     }
@@ -264,7 +269,7 @@ void Engine::body_done(Endpoint& from, size_t unread) {
   from.rx = Rx::kDone;
   from.read_blocked = false;
   from.held = false;
-  from.shows_body = from.shows_trailers = from.is_own = false;
+  from.shows_body = from.shows_trailers = from.is_own = from.end_untold = false;
   const bool thrown_away = std::exchange(from.discard, false);
   Endpoint* const to = find(from.rx_to);
   if (to != nullptr) {
@@ -701,7 +706,14 @@ void Engine::discard_body(Endpoint& endpoint) {
   }
   auto& connection = static_cast<Connection&>(endpoint);
   const Handle handle = connection.handle;
+  if (std::exchange(connection.end_untold, false)) {
+    body_read(connection, connection.in.size());
+    return;
+  }
+  // Also what waits for room in a batch.
+  const bool was_queued = std::exchange(connection.queued, false);
   consume(connection);
+  connection.queued = connection.queued || was_queued;
   if (find(handle) == nullptr || connection.rx != Rx::kBody) return;
   const uint64_t left = connection.body.remaining();
   if (left == 0 || left > connection.profile->linger_bytes || connection.expects_continue) {

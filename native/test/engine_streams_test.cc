@@ -308,5 +308,81 @@ TEST(EngineStreams, ExchangesOfRandomSizesResetsAndCloses) {
   for (uint32_t seed = 1; seed <= 40; seed++) exchange(seed);
 }
 
+/// Keeps requests until so many have come, then sends all of them on at once, their trailers shown.
+class Gathering : public Engine::Sink {
+ public:
+  explicit Gathering(size_t wanted) : engine(arena_, *this), wanted_(wanted) {
+    Profile profile;
+    profile.framing = FramingKind::kHttp2;
+    down = engine.add_profile(profile);
+    profile.side = Side::kUpstream;
+    up = engine.add_profile(profile);
+  }
+  void deliver(std::span<const Event> events) override {
+    for (const Event& event : events) {
+      if (event.kind == EventKind::kHead && event.b != 0) waiting_.push_back(event.handle);
+      if (event.kind == EventKind::kTrailers) shown += static_cast<size_t>(event.b);
+    }
+    if (waiting_.size() < wanted_) return;
+    auto ints = no_edits();
+    ints[layout::kEditFlags] = layout::kEditFlagShowTrailers;
+    for (const Handle handle : waiting_) {
+      EXPECT_EQ(engine.forward(handle, engine.open_stream(upstream), {ints, {}}), kForwardOpen);
+    }
+    waiting_.clear();
+    wanted_ = SIZE_MAX;
+  }
+
+ private:
+  std::vector<uint8_t> arena_ = std::vector<uint8_t>(1024 * 1024);
+
+ public:
+  Engine engine;
+  int down = 0;
+  int up = 0;
+  Handle upstream = kNoHandle;
+  size_t shown = 0;
+
+ private:
+  size_t wanted_;
+  std::vector<Handle> waiting_;
+};
+
+TEST(EngineStreams, TrailersThatDoNotFitIntoOneBatchAreShownInSeveral) {
+  constexpr size_t kRequests = 60;
+  uint16_t port = 0;
+  const Fd listener = listener_of(port);
+  Gathering sink(kRequests);
+  SocketFault fault;
+  const Handle own = sink.engine.listen(*SocketAddress::parse("127.0.0.1", 0, ""), {}, sink.down, false, 64, fault);
+  const std::string text = *sink.engine.listener_address(own);
+  const Fd client = connected_to(static_cast<uint16_t>(std::stoi(text.substr(text.find('\n') + 1))));
+  sink.upstream = sink.engine.connect(*SocketAddress::parse("127.0.0.1", port, ""), nullptr, {}, sink.up, 1000);
+
+  http2::Connection codec(false, kOptionDefaults, 0);
+  auto ints = no_edits();
+  const std::string request = "GET/h\r\nhost: h\r\n";
+  ints[layout::kEditMethodBytes] = 3;
+  ints[layout::kEditTarget] = 3;
+  ints[layout::kEditTargetBytes] = 2;
+  ints[layout::kEditAppend] = 7;
+  ints[layout::kEditAppendBytes] = 9;
+  const std::string trailers = "x-long: " + std::string(40'000, '#') + "\r\n";
+  for (size_t i = 0; i < kRequests; i++) {
+    const uint32_t id = codec.request({{}, nullptr, ints, reinterpret_cast<const uint8_t*>(request.data()), {-1, "http", false}}, false);
+    ASSERT_NE(id, 0U);
+    ASSERT_TRUE(codec.trailers(id, trailers));
+  }
+  size_t sent = 0;
+  for (int turn = 0; turn < 2000 && sink.shown < kRequests * trailers.size(); turn++) {
+    const auto left = std::span(codec.output()).subspan(sent);
+    const ssize_t went = left.empty() ? 0 : send(client.get(), left.data(), left.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (went > 0) sent += static_cast<size_t>(went);
+    sink.engine.wake();
+    if (sent == codec.output().size()) usleep(100);
+  }
+  EXPECT_EQ(sink.shown, kRequests * trailers.size());
+}
+
 }  // namespace
 }  // namespace sluice

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { data, headers, rst, windowUpdate } from '../../codecs/http2/framing/test-support.js';
 import { SETTING } from '../../codecs/http2/spec.js';
+import { Edits } from '../../src/protocol/edits.js';
 import { EDIT_FLAG } from '../../src/protocol/head-layout.js';
 import { request, response } from '../support/frame-peer.js';
 import { eventually } from '../support/peers.js';
@@ -206,4 +207,51 @@ scenario('a request with trailers is kept whole for a retry', async (stage) => {
   assert.deepEqual(await up.head(3), { 'x-sum': '7', stream: 3, ends: true });
   up.send(response(3, 200));
   await client.head(1);
+});
+
+scenario('what is shown is not written over by what a command has shown meanwhile', async (stage) => {
+  const server = await stage.frameServer();
+  const shown = new Map<number, string>();
+  const downs: number[] = [];
+  const text = (at: number): string => String.fromCharCode(97 + at).repeat(15_000);
+  const show = (proxy: StreamProxy, at: number): void => {
+    const { engine } = proxy;
+    engine.forward(downs[at], engine.openStream(proxy.upstream, { onClosed: () => {} }), new Edits().flag(EDIT_FLAG.SHOW_BODY));
+  };
+  const proxy: StreamProxy = await stage.proxy({
+    port: server.port,
+    down: 'http2',
+    up: 'http2',
+    onRequest: (self, down, head) => {
+      if (head.target === '/first') return false;
+      if (head.target === '/go') {
+        for (const at of [0, 1, 2]) show(self, at);
+        return true;
+      }
+      downs.push(down);
+      return true;
+    },
+    shown: {
+      onBody: (from, piece) => {
+        const at = downs.indexOf(from);
+        // The first one lets others in.
+        if (at === 0 && !shown.has(0)) for (const other of [3, 4, 5]) show(proxy, other);
+        shown.set(at, (shown.get(at) ?? '') + Buffer.from(piece).toString('latin1'));
+      },
+      onTrailers: (from) => void proxy.engine.endBody(from),
+    },
+  });
+  const client = await stage.frameClient(proxy);
+  client.send(request(1, 'GET', '/first'));
+  const up = await server.accepts();
+  await up.head(1);
+  for (let at = 0; at < 6; at++) client.send(request(3 + 2 * at, 'POST', '/', false), data(3 + 2 * at, text(at), true));
+  await eventually(() => downs.length === 6, 'not all came');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  client.send(request(31, 'GET', '/go'));
+  await eventually(
+    () => shown.size === 6 && [...shown.values()].every(({ length }) => length === 15_000),
+    () => `${[...shown.values()].map(({ length }) => length)}`,
+  );
+  for (let at = 0; at < 6; at++) assert.ok(shown.get(at) === text(at), `body ${at} is of ${[...new Set(shown.get(at))].join()}`);
 });
