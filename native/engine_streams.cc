@@ -447,17 +447,23 @@ void Engine::pump_out(Connection& connection) {
   while (progress) {
     progress = false;
     size_t kept = 0;
+    size_t served = 0;
     // Streams may be added while this runs, at the end.
     for (size_t i = 0; i < streams.blocked.size(); i++) {
       const Handle handle = streams.blocked[i];
       Stream* const stream = find_stream(handle);
       if (stream == nullptr) continue;
-      if (pump_stream(*stream)) progress = true;
+      const bool went = pump_stream(*stream);
       if (connection.ended) return;
       if (!stream->ended && !stream->out.empty()) streams.blocked[kept++] = handle;
       else stream->is_blocked = false;
+      if (!went) continue;
+      progress = true;
+      served = kept;
     }
     streams.blocked.resize(kept);
+    // Where the connection takes no more, the next turn is that of the one behind.
+    std::rotate(streams.blocked.begin(), streams.blocked.begin() + static_cast<ptrdiff_t>(served), streams.blocked.end());
   }
   if (!streams.blocked.empty() && waiting(connection) > connection.profile->high_water) streams.holds_senders = true;
 }
