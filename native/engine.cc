@@ -1080,8 +1080,12 @@ void Engine::after_output(Connection& connection) {
       for (Stream* stream = streams.first; stream != nullptr; stream = stream->after) let_on(*stream);
       if (!streams.blocked.empty()) mark_dirty(connection);
     }
-    if (left == 0) {
+    // On a busy connection there is always something that waits: what counts is that the peer reads.
+    if (connection.sent >= streams.flush_mark) {
       streams.codec.flushed();
+      streams.flush_mark = connection.sent + left;
+    }
+    if (left == 0) {
       if (streams.count == 0) streams.codec.idle();
       // The memory goes to whoever writes next.
       auto& memory = streams.codec.output();

@@ -135,6 +135,7 @@ struct Engine::Streams {
   std::vector<Handle> blocked;     ///< those with bytes that wait, in turn
   bool holds_senders = false;      ///< some sender waits for the connection's output to shrink
   bool is_draining = false;
+  uint64_t flush_mark = 0;  ///< when so many bytes have been sent, all that had been written is out
   SettingsTimer settings_timer;
 };
 

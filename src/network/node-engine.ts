@@ -843,9 +843,11 @@ class NodeEngine implements Engine {
   }
 
   #afterWrite(connection: NodeConnection): void {
-    if (connection.finished || connection.queued > connection.profile.highBytes / 2) return;
+    if (connection.finished) return;
+    // On a busy connection there is always something that waits: what counts is that the peer reads.
+    connection.streams?.codec.flushed();
+    if (connection.queued > connection.profile.highBytes / 2) return;
     this.#now = performance.now();
-    if (connection.queued === 0) connection.streams?.codec.flushed();
     this.#streams.flushWaiting(connection);
     this.#messages.resumeWaiters(connection);
   }

@@ -1,7 +1,8 @@
 /** Back-pressure of streams: a reader that takes nothing stops its own sender, nobody else's, and memory stays bounded. On each engine. */
 import assert from 'node:assert/strict';
-import { data, windowUpdate } from '../../codecs/http2/framing/test-support.js';
+import { data, ping, windowUpdate } from '../../codecs/http2/framing/test-support.js';
 import { SETTING } from '../../codecs/http2/spec.js';
+import { Edits } from '../../src/protocol/edits.js';
 import { request, response } from '../support/frame-peer.js';
 import { eventually } from '../support/peers.js';
 import type { StreamProxy } from '../support/stream-proxy.js';
@@ -303,6 +304,55 @@ scenario('waiting streams of one connection have their turns', async (stage) => 
     client.frames.reduce((sum, { name, stream, content }) => sum + (name === 'DATA' && stream === id ? (content?.length ?? 0) : 0), 0),
   );
   for (const share of shares) assert.ok(share >= 30_000, `shares ${shares}`);
+});
+
+scenario('waiting streams have their turns also where the window opens by less than a turn', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http2' });
+  const client = await stage.frameClient(proxy, [SETTING.INITIAL_WINDOW_SIZE, 1_000_000]);
+  client.send(request(1, 'GET', '/1'), request(3, 'GET', '/3'), request(5, 'GET', '/5'));
+  const up = await server.accepts();
+  for (const id of [1, 3, 5]) {
+    await up.head(id);
+    up.send(response(id, 200, false));
+    for (let i = 0; i < 6; i++) up.send(data(id, CHUNK));
+  }
+  for (const id of [1, 3, 5]) await client.head(id);
+  await settled();
+  client.frames.length = 0;
+  const got = (id?: number) =>
+    client.frames.reduce((sum, { name, stream, content }) => sum + (name === 'DATA' && stream === (id ?? stream) ? (content?.length ?? 0) : 0), 0);
+  for (let round = 1; round <= 12; round++) {
+    client.send(windowUpdate(0, 5000));
+    await eventually(
+      () => got() === round * 5000,
+      () => `${got()}`,
+    );
+  }
+  for (const id of [3, 5]) assert.ok(got(id) >= 15_000, `stream ${id} got ${got(id)} of ${got()}`);
+});
+
+scenario('a PING that was answered counts no more, also where there is always something else to read', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({
+    port: server.port,
+    down: 'http2',
+    up: 'http2',
+    downLimits: { maxQueuedControls: 1 },
+    // More than the system takes at once.
+    downProfile: { bufferLimitBytes: 12 * 1024 * 1024 },
+    onRequest: (_proxy, down) => stage.engine.reply(down, new Edits().status(200), Buffer.alloc(56 * 1024 * 1024)),
+  });
+  const client = await stage.frameClient(proxy, [SETTING.INITIAL_WINDOW_SIZE, 0x7fff_ffff]);
+  await client.next('SETTINGS');
+  client.send(request(1, 'GET', '/'), windowUpdate(0, 0x7fff_ffff - 65_535));
+  await client.head(1);
+  for (const id of [1, 2]) {
+    client.send(ping(id, id));
+    await client.next('PING');
+    client.frames.length = 0;
+  }
+  assert.equal(proxy.events.join(), 'request GET /');
 });
 
 scenario('an upload that its HTTP/1 upstream does not take is given up without a trace', async (stage) => {
