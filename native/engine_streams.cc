@@ -286,11 +286,12 @@ void Engine::on_stream_reset(Connection& connection, const http2::Event& event) 
     return;
   }
   Stream& stream = **found;
+  const bool is_upstream = !stream.is_downstream();
   if (stream.closing) {
+    stream.releases = !is_upstream;
     finish_stream(stream, CloseReason::kLocal, 0, false);
     return;
   }
-  const bool is_upstream = !stream.is_downstream();
   // RFC 9113 §8.1: the server has answered and wants no more of the request.
   if (is_upstream && event.fault == nullptr && event.error == kErrorNoError && stream.remote_ended) {
     outlive(stream);
@@ -487,16 +488,13 @@ bool Engine::pump_stream(Stream& stream) {
   }
   let_on(stream);
   if (!stream.out.empty()) return true;
-  if (stream.closing) {
-    end_flushed(stream);
-  } else if (stream.end_waits) {
-    stream.end_waits = false;
-    if (!stream.local_ended) {
-      const auto trailers = std::move(stream.out_trailers);
-      (void)put_end(stream, trailers == nullptr ? Trailers{} : Trailers{trailers->lines(), trailers->table});
-    }
-    end_gone(stream);
+  const bool ends = std::exchange(stream.end_waits, false);
+  if (ends && !stream.local_ended) {
+    const auto trailers = std::move(stream.out_trailers);
+    (void)put_end(stream, trailers == nullptr ? Trailers{} : Trailers{trailers->lines(), trailers->table});
   }
+  if (stream.closing) end_flushed(stream);
+  else if (ends) end_gone(stream);
   return true;
 }
 

@@ -239,7 +239,7 @@ export class Streams {
     if (bytes === 0) return 0;
     this.#core.markDirty(carrier);
     if (stream.waitingBytes === 0 && stream.resetAfter >= 0) {
-      stream.set.codec.reset(stream.id, stream.resetAfter);
+      stream.set.codec.reset(stream.id, stream.endSent ? STREAM_ERROR.NO_ERROR : stream.resetAfter);
       this.#core.finish(stream, 'local', '');
       return bytes;
     }

@@ -1,11 +1,11 @@
 /** Commands of the port that take streams: close, write, info, traffic, reply and shown requests, on each engine. */
 import assert from 'node:assert/strict';
-import { data, headers, windowUpdate } from '../../codecs/http2/framing/test-support.js';
+import { data, headers, rst, windowUpdate } from '../../codecs/http2/framing/test-support.js';
 import { SETTING } from '../../codecs/http2/spec.js';
 import { Edits } from '../../src/protocol/edits.js';
 import { EDIT_FLAG } from '../../src/protocol/head-layout.js';
 import { STREAM_ERROR } from '../../src/protocol/stream-table.js';
-import { request, response } from '../support/frame-peer.js';
+import { type FramePeer, request, response } from '../support/frame-peer.js';
 import { eventually } from '../support/peers.js';
 import type { StreamProxy } from '../support/stream-proxy.js';
 import { type StreamStage, scenario } from '../support/stream-stage.js';
@@ -67,6 +67,39 @@ scenario('a flushing close of a stream lets out what waits first', async (stage)
   const last = await client.next('DATA', 1);
   assert.deepEqual([Buffer.from(last.content ?? []).toString(), last.ends], ['def', false]);
   assert.equal((await client.next('RST_STREAM', 1)).error, STREAM_ERROR.INTERNAL_ERROR);
+});
+
+scenario('a flushing close lets out the end of a message, too', async (stage) => {
+  const { proxy, client, up } = await asked(stage, [SETTING.INITIAL_WINDOW_SIZE, 3]);
+  up.send(response(1, 200, false), data(1, 'abcdef'), headers(1, [['x-last', '1']], true));
+  await client.head(1);
+  const down = only(proxy.byDown.keys());
+  await eventually(() => stage.engine.traffic(down)?.queued === 3, 'nothing waits');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  stage.engine.close(down, 'flush');
+  client.send(windowUpdate(1, 100));
+  assert.equal(await client.body(1, 6), 'abcdef');
+  assert.deepEqual(await client.head(1), { 'x-last': '1', stream: 1, ends: true });
+  assert.equal((await client.next('RST_STREAM', 1)).error, STREAM_ERROR.NO_ERROR);
+});
+
+scenario('streams that are reset while they are closed count no more', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http2', downLimits: { maxConcurrentStreams: 2 } });
+  const client = await stage.frameClient(proxy, [SETTING.INITIAL_WINDOW_SIZE, 3]);
+  let up: FramePeer | undefined;
+  for (const id of [1, 3, 5, 7]) {
+    client.send(request(id, 'GET', '/'));
+    up ??= await server.accepts();
+    await up.head(id);
+    up.send(response(id, 200, false), data(id, 'abcdef'));
+    await client.head(id);
+    const down = only(proxy.byDown.keys());
+    await eventually(() => stage.engine.traffic(down)?.queued === 3, 'nothing waits');
+    stage.engine.close(down, 'flush');
+    client.send(rst(id));
+    await eventually(() => proxy.byDown.size === 0, 'still open');
+  }
 });
 
 scenario('writes on a stream that is a tunnel, and closes it', async (stage) => {
