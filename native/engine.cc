@@ -1327,7 +1327,7 @@ void Engine::unlisten(Handle listener) {
 }
 
 Handle Engine::connect(const SocketAddress& address, const SocketAddress* source, const SocketOptions& options, int profile, double timeout_ms) {
-  if (profile < 0 || static_cast<size_t>(profile) >= profiles_.size()) return kNoHandle;
+  if (profile < 0 || static_cast<size_t>(profile) >= profiles_.size() || !has_slot()) return kNoHandle;
   const Profile& how = profiles_[static_cast<size_t>(profile)];
   SocketFault fault;
   Fd fd = start_connect(address, source, options, fault);
