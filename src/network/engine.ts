@@ -32,7 +32,8 @@
  * - With EDIT_FLAG.SHOW_BODY or SHOW_TRAILERS `forward` answers OPEN, also where there is no body: `onTrailers` and `onEnd` follow. What cannot have a body (HEAD, 204,
  *   304) is not shown one: `onTrailers` only.
  * - EDIT_FLAG.CLOSE on a response drains the connection of the stream.
- * - A connection that ends takes its streams along: each gets its `onClosed` first, with the same reason. `onFault` of the connection itself (`where`: `connection`)
+ * - A connection that ends takes its streams along: each gets its `onClosed` first, with the same reason. Where it is an upstream that has gone, a response of which all has
+ *   come goes on to its end alone, and gets its `onClosed` then. `onFault` of the connection itself (`where`: `connection`)
  *   comes before that; its GOAWAY is on its way and it closes by itself. One with `where`: `stream` says what was wrong with a stream that the engine has reset for it;
  *   where that stream had been shown, its `onClosed` follows.
  * - `drain(connection)`: GOAWAY in two steps (RFC 9113 §6.8); it closes when its last stream has. `onTimeout` `idle`: no stream was open for so long.

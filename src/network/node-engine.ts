@@ -628,6 +628,7 @@ class NodeEngine implements Engine {
         this.#finishFlushed(connection, connection.session?.midMessage || connection.input.unread > 0 ? 'truncated' : 'remote');
         return;
       case RX.STREAMS:
+        this.#streams.letGo(connection);
         this.#streams.endAll(connection, 'reset', '');
         this.#finishFlushed(connection, connection.input.unread > 0 ? 'truncated' : 'remote');
         return;
@@ -973,6 +974,7 @@ class NodeEngine implements Engine {
       return;
     }
     const connection = endpoint.carrier;
+    if (reason !== 'local') this.#streams.letGo(connection);
     this.#streams.endAll(connection, reason === 'remote' || reason === 'truncated' || reason === 'linger' ? 'reset' : reason, errno);
     const cut = this.#detach(connection);
     connection.finished = true;

@@ -329,12 +329,23 @@ export class Streams {
     set.unsent.delete(stream);
     if (set.byId.get(id) === stream) set.byId.delete(id);
     this.#core.markDirty(stream.carrier);
-    if (set.size === 0) this.#core.touch(stream.carrier);
+    if (set.size === 0 && !stream.carrier.finished) this.#core.touch(stream.carrier);
   }
   /** The streams of a connection that ends. */
   endAll(connection: NodeConnection, reason: CloseReason, errno: string): void {
     const { streams } = connection;
     if (streams === undefined || streams.size === 0) return;
     for (const stream of [...streams.byId.values(), ...streams.unsent]) this.#core.finish(stream, reason, errno);
+  }
+  /** Streams of an upstream connection that has gone, of which all has come, go on to their end alone. */
+  letGo(connection: NodeConnection): void {
+    const { streams } = connection;
+    if (streams === undefined || connection.isDownstream) return;
+    for (const stream of [...streams.byId.values()]) {
+      const isWhole = stream.ended && (stream.rx === RX.PENDING || stream.rx === RX.BODY || stream.endWaits || stream.shownEnd);
+      if (!isWhole) continue;
+      streams.byId.delete(stream.id);
+      this.#messages.stopRequest(stream);
+    }
   }
 }

@@ -6,7 +6,7 @@ import { FRAME_TYPE, SETTING } from '../../codecs/http2/spec.js';
 import { Edits } from '../../src/protocol/edits.js';
 import { EDIT_FLAG } from '../../src/protocol/head-layout.js';
 import { STREAM_ERROR } from '../../src/protocol/stream-table.js';
-import { frameClient, request, response } from '../support/frame-peer.js';
+import { type FramePeer, frameClient, request, response } from '../support/frame-peer.js';
 import { connect, eventually } from '../support/peers.js';
 import type { StreamProxy } from '../support/stream-proxy.js';
 import { type StreamStage, scenario } from '../support/stream-stage.js';
@@ -412,4 +412,65 @@ scenario('tells the limit of streams when it comes and when it changes, and open
   up.send(settings([SETTING.MAX_CONCURRENT_STREAMS, 5]));
   await told(proxy, 'limit 5');
   await up.head(3);
+});
+
+scenario('trailers behind a response that has no body are kept', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'auto', up: 'http2' });
+  const client = await stage.frameClient(proxy);
+  const cases: readonly (readonly [method: string, status: number, length?: string])[] = [
+    ['HEAD', 200, '5'],
+    ['GET', 204],
+    ['GET', 304],
+    ['GET', 200, '0'],
+  ];
+  let up: FramePeer | undefined;
+  for (const [at, [method, status, length]] of cases.entries()) {
+    const id = 2 * at + 1;
+    client.send(request(id, method, '/'));
+    up ??= await server.accepts();
+    await up.head(id);
+    up.send(response(id, status, false, length === undefined ? [] : [['content-length', length]]));
+    assert.equal((await client.head(id)).ends, false, `${method} ${status}`);
+    up.send(headers(id, [['x-last', '1']], true));
+    assert.deepEqual(await client.head(id), { 'x-last': '1', stream: id, ends: true });
+  }
+  const old = await stage.client(proxy);
+  for (const [at, [method, status, length]] of cases.entries()) {
+    const id = 2 * (cases.length + at) + 1;
+    old.send(`${method} / HTTP/1.1\r\nHost: h\r\n\r\n`);
+    assert.ok(up !== undefined);
+    await up.head(id);
+    up.send(response(id, status, false, length === undefined ? [] : [['content-length', length]]), headers(id, [['x-last', '1']], true));
+    assert.match(await old.receivesHead(), new RegExp(`^HTTP/1.1 ${status} `));
+  }
+});
+
+scenario('a response that has come goes on to its end although its connection is gone', async (stage) => {
+  const server = await stage.frameServer();
+  const proxy = await stage.proxy({ port: server.port, down: 'auto', up: 'http2' });
+  const client = await stage.frameClient(proxy, [SETTING.INITIAL_WINDOW_SIZE, 3]);
+  client.send(request(1, 'GET', '/'), request(3, 'GET', '/'));
+  const up = await server.accepts();
+  await up.head(1);
+  await up.head(3);
+  up.send(response(1, 200, false), data(1, 'abcdef'), headers(1, [['x-last', '1']], true), response(3, 200, false), data(3, 'abcdef'));
+  await client.head(1);
+  await client.head(3);
+  assert.equal(await client.body(1, 3), 'abc');
+  up.socket.end();
+  await eventually(
+    () => proxy.events.some((event) => event.startsWith('pool-closed')),
+    () => proxy.events.join('\n'),
+  );
+  // What is not whole is cut.
+  assert.equal((await client.next('RST_STREAM', 3)).error, STREAM_ERROR.INTERNAL_ERROR);
+  client.send(windowUpdate(1, 100));
+  assert.equal(await client.body(1, 3), 'def');
+  assert.deepEqual(await client.head(1), { 'x-last': '1', stream: 1, ends: true });
+  await eventually(
+    () => proxy.events.includes('response-end 6 DONE+REUSABLE') && proxy.events.includes('up-closed done'),
+    () => proxy.events.join('\n'),
+  );
+  assert.equal(stage.engine.connections, 1);
 });
