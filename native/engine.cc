@@ -15,8 +15,8 @@ namespace sluice {
 
 namespace {
 
-/// Slots are used anew only where so many are free.
-constexpr size_t kSpareSlots = 8;
+/// Slots are used anew only where so many are free: a handle comes again after about a million others.
+constexpr size_t kSpareSlots = 512;
 constexpr uint32_t kGenerationMask = (1U << 11) - 1;
 constexpr uint64_t kListenerTag = uint64_t{1} << 40;
 constexpr uint64_t kWakerTag = uint64_t{1} << 41;
