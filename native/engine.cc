@@ -660,9 +660,12 @@ bool Engine::write(Handle handle, std::span<const uint8_t> bytes) {
   Endpoint* endpoint = find(handle);
   if (endpoint == nullptr || endpoint->closing) return false;
   if (endpoint->is_stream) {
-    if (endpoint->tx != Tx::kBody || static_cast<Stream*>(endpoint)->local_ended) return false;
-    put_body(*endpoint, bytes, false);
-    return !is_full(*endpoint);
+    auto& stream = static_cast<Stream&>(*endpoint);
+    if ((stream.rx != Rx::kRaw && stream.rx != Rx::kEof) || stream.local_ended) return false;
+    put_body(stream, bytes, false);
+    if (stream.out.size() <= 2 * stream.profile->high_water) return !is_full(stream);
+    close_stream(stream, CloseHow::kReset);
+    return false;
   }
   auto* const connection = static_cast<Connection*>(endpoint);
   if (connection->streams != nullptr) return false;

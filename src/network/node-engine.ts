@@ -813,8 +813,9 @@ class NodeEngine implements Engine {
     if (!stream.isTunnel || stream.endSent) return false;
     stream.putBody(bytes, true, false);
     this.#markDirty(stream.carrier);
-    if (stream.waitingBytes > 2 * stream.carrier.profile.highBytes) this.#streams.close(stream, 'reset');
-    return !stream.isFull;
+    if (stream.waitingBytes <= 2 * stream.carrier.profile.highBytes) return !stream.isFull;
+    this.#streams.close(stream, 'reset');
+    return false;
   }
 
   adopt(handle: number, profile: Profile, skip = 0): void {

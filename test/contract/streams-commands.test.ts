@@ -129,6 +129,39 @@ scenario('writes on a stream that is a tunnel, and closes it', async (stage) => 
   assert.equal((await client.next('RST_STREAM', 1)).error, STREAM_ERROR.NO_ERROR);
 });
 
+scenario('a stream that is written to without end is reset, and one that is no tunnel is not written to', async (stage) => {
+  const { engine } = stage;
+  const server = await stage.http1Server();
+  const proxy = await stage.proxy({ port: server.port, down: 'http2', up: 'http1', downProfile: { bufferLimitBytes: 1000 } });
+  const client = await stage.frameClient(proxy, [SETTING.INITIAL_WINDOW_SIZE, 3]);
+  const connect: [string, string][] = [
+    [':method', 'CONNECT'],
+    [':authority', 'far:1'],
+  ];
+  client.send(headers(1, connect, false));
+  const up = await server.accepts();
+  await up.receivesHead();
+  const down = only(proxy.byDown.keys());
+  up.send('HTTP/1.1 200 OK\r\n\r\n');
+  await client.head(1);
+  assert.equal(engine.write(down, Buffer.alloc(1500)), false);
+  assert.ok(engine.traffic(down) !== undefined && !proxy.events.some((event) => event.startsWith('request-closed')));
+  assert.equal(engine.write(down, Buffer.alloc(1000)), false);
+  assert.equal((await client.next('RST_STREAM', 1)).error, STREAM_ERROR.INTERNAL_ERROR);
+  await eventually(() => proxy.events.includes('request-closed local'), lines(proxy));
+
+  client.send(request(3, 'GET', '/'));
+  const other = await server.accepts();
+  await other.receivesHead();
+  const [plain] = [...proxy.byDown.keys()].slice(-1);
+  assert.equal(engine.write(plain, Buffer.from('a')), false);
+  other.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nb');
+  await client.head(3);
+  assert.equal(engine.write(plain, Buffer.from('a')), false);
+  other.send('c');
+  assert.equal(await client.body(3), 'bc');
+});
+
 scenario('an answer of ours waits for the window of the client', async (stage) => {
   const server = await stage.frameServer();
   const proxy = await stage.proxy({
