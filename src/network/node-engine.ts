@@ -61,6 +61,8 @@ const INSPECT_BYTES = 64 * 1024;
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK = (1 << 11) - 1;
+/** Slots are used anew only where so many are free: a handle comes again after about a million others. */
+const SPARE_SLOTS = 512;
 /** One shape for all kinds. `number` is bytes (END) or what the kind is about, `flags` FORWARD bits (END), `text` a close reason, time-out or error, `errno` with CLOSED. */
 interface QueuedEvent {
   readonly kind: number;
@@ -248,7 +250,8 @@ class NodeEngine implements Engine {
     return stream;
   }
   #newHandle(): number {
-    const index = this.#free.pop() ?? this.#slots.length;
+    const isGrowing = this.#free.length < SPARE_SLOTS && this.#slots.length <= INDEX_MASK;
+    const index = isGrowing ? this.#slots.length : (this.#free.shift() ?? this.#slots.length);
     if (index > INDEX_MASK) throw new RangeError('too many connections');
     const generation = ((this.#generations[index] ?? 0) + 1) & GENERATION_MASK || 1;
     this.#generations[index] = generation;

@@ -1246,7 +1246,8 @@ for (const [name, create] of engines()) {
       () => descriptors() <= before + 2,
       () => `${descriptors()} descriptors are open, ${before} were`,
     );
-    assert.ok(indexes.size <= 100, `${indexes.size} slots for at most 50 connections at once`);
+    // Some are kept free, so that a handle does not come again soon.
+    assert.ok(indexes.size <= 100 + 512, `${indexes.size} slots for at most 50 connections at once`);
     assert.equal(proxy.downstreams.size + proxy.upstreams.size, 0);
   });
 

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import http2 from 'node:http2';
+import { Edits } from '../../src/protocol/edits.js';
+import { request } from '../support/frame-peer.js';
 import { type StreamStage, scenario } from '../support/stream-stage.js';
 
 type Version = 'http1' | 'http2';
@@ -204,4 +206,24 @@ scenario('many streams that are cancelled leave nothing behind', async (stage) =
   const deadline = performance.now() + 3000;
   while (proxy.byDown.size + proxy.byUp.size > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.deepEqual([proxy.byDown.size, proxy.byUp.size], [0, 0]);
+});
+
+scenario('a handle does not come again soon', async (stage) => {
+  const server = await stage.frameServer();
+  const handles = new Set<number>();
+  const proxy = await stage.proxy({
+    port: server.port,
+    down: 'http2',
+    up: 'http2',
+    onRequest: (_proxy, down) => {
+      handles.add(down);
+      return stage.engine.reply(down, new Edits().status(204));
+    },
+  });
+  const client = await stage.frameClient(proxy);
+  for (let at = 0; at < 2100; at++) {
+    client.send(request(2 * at + 1, 'GET', '/'));
+    await client.head(2 * at + 1);
+  }
+  assert.equal(handles.size, 2100);
 });
