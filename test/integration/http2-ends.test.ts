@@ -165,4 +165,22 @@ for (const [engine, create] of engines()) {
     assert.equal(proxy.stat('http.in.downstream_cx_upgrades_active'), 0);
     assert.equal(proxy.stat('http.in.downstream_rq_active'), 0);
   });
+
+  for (const version of ['HTTP1', 'HTTP2'] as const)
+    test(`${engine}: the log says from which address the upstream was asked in ${version}`, async (context) => {
+      const server = version === 'HTTP2' ? await http2Server(context) : await http1Server(context);
+      if (server instanceof Http2Server) server.onRequest = (peer, stream) => peer.send(headers(stream, OK));
+      const cluster = version === 'HTTP2' ? http2Cluster() : '';
+      const log = '%PROTOCOL% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%\n';
+      const proxy = await set(context, { upstreams: [server.port], cluster, log });
+      const peer = await client(context, proxy);
+      const stream = peer.request(get('/'));
+      if (server instanceof Upstream) {
+        const up = await server.accepts();
+        await up.receivesHead();
+        up.send('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      }
+      assert.equal((await peer.response(stream)).status, '200');
+      assert.deepEqual(await proxy.logged(1), ['HTTP/2 127.0.0.1']);
+    });
 }

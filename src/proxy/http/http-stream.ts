@@ -469,6 +469,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const edits = requestEdits(this.#manager, this.exchange, this.#record, head, this.#expectedTimeout(now));
     // A stream that comes too late on a connection that goes away was not processed, whatever its method.
     if (exchange.retry.on !== 0 || (connection.isReused && (exchange.replayable || connection.isStream))) edits.flag(EDIT_FLAG.RETAIN);
+    if (this.#manager.logs) this.#record.keepUpstream(connection);
     this.exchange.upstreamStart = now;
     this.exchange.firstUpstreamByte = -1;
     this.#phase = PHASE.SENT;
