@@ -260,3 +260,12 @@ test('when a busy connection breaks its user is told, and those who wait get a n
   engine.connected(2);
   assert.deepEqual(waiting.notes, ['ready']);
 });
+test('a drained pool whose connection comes too late for anybody opens no other', () => {
+  const { engine, owner, pool: p } = pool();
+  const user = new User();
+  assert.equal(p.enqueue(user), true);
+  assert.equal(p.cancel(user), true);
+  p.drain();
+  engine.connected(1);
+  assert.deepEqual([engine.closed, engine.handlers.size, owner.open], [[[1, 'flush']], 1, 0]);
+});

@@ -199,12 +199,12 @@ export class Http1Pool implements UpstreamPool {
 
   onConnected(connection: PooledConnection): void {
     if (connection.state !== POOLED.CONNECTING) return;
-    this.#connecting--;
     this.owner.connected(Math.max(0, this.engine.now - connection.startedAt));
     if (this.#draining && this.#waiting.length === 0) {
       this.#retire(connection);
       return;
     }
+    this.#connecting--;
     this.#offer(connection);
   }
 

@@ -328,3 +328,14 @@ test('a connection that was quiet for long is asked together with the next reque
   assert.ok(pool.take(new User()) !== undefined);
   assert.deepEqual(engine.taken(), ['stream 4 on 1', 'ping 1']);
 });
+test('who waits for a connection that takes nothing for now gets another one when it goes away', (context) => {
+  const { engine, wait } = setUp(context);
+  wait(1);
+  engine.allows(1, 1);
+  engine.allows(1, 0);
+  assert.deepEqual(engine.taken(), ['connect 1', 'stream 2 on 1']);
+  wait(1);
+  assert.deepEqual(engine.taken(), []);
+  engine.goesAway(1);
+  assert.deepEqual(engine.taken(), ['connect 3']);
+});

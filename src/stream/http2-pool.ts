@@ -78,7 +78,7 @@ class Http2Upstream implements ConnectionHandler {
   }
   onGoAway(): void {
     this.pool.owner.goAway(false);
-    this.pool.leave(this);
+    this.pool.goAway(this);
   }
   onPong(): void {
     this.pings?.answered();
@@ -221,6 +221,12 @@ export class Http2Pool implements UpstreamPool {
     this.#forget(connection);
     connection.state = STATE.LEAVING;
     if (connection.active === 0) this.engine.close(connection.handle, 'flush');
+  }
+
+  /** The peer takes nothing more here: who has waited for room on it needs another connection. */
+  goAway(connection: Http2Upstream): void {
+    this.leave(connection);
+    this.#connectMore();
   }
 
   onStreamLimit(connection: Http2Upstream, streams: number): void {

@@ -297,7 +297,8 @@ for (const [engine, create] of engines()) {
     assert.match(bad.head, /^http\/1.1 503 /);
     assert.match(bad.head, /\r\ngrpc-status: 13\r\ngrpc-message: broken\r\n/);
     s.server.onCall = (call) => call.fail(5);
-    assert.match((await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')))).head, /^http\/1.1 200 [\s\S]*grpc-status: 5\r\n/);
+    assert.match((await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')))).head, /^http\/1.1 503 [\s\S]*grpc-status: 5\r\n/);
+    assert.match((await s.proxy.logged(3))[2], /^503 NotFound/);
     await eventually(() => s.proxy.stat('cluster.up.grpc.pkg.Greeter.Hello.total') === 3, 'not counted');
     assert.equal(s.proxy.stat('cluster.up.grpc.pkg.Greeter.Hello.response_message_count'), 2);
   });
@@ -312,10 +313,21 @@ for (const [engine, create] of engines()) {
       assert.equal(s.server.calls.at(-1)?.headers['content-type'], 'application/grpc');
     }
   });
+  scenario('an answer that is no gRPC comes through the bridge as it is', { filters: BRIDGE }, async (s) => {
+    s.server.onCall = ({ stream }) => {
+      stream.respond({ ':status': 502, 'content-type': 'text/plain', 'content-length': 11 });
+      stream.end('no such way');
+    };
+    const client = await connect(s.proxy.port('web'));
+    client.send('POST /pkg.Greeter/Hello HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ncontent-length: 2\r\n\r\nhi');
+    assert.match(await client.receivesHead(), /^HTTP\/1.1 502 [\s\S]*content-type: text\/plain\r\n/);
+    await client.receives('b\r\nno such way\r\n0\r\n\r\n');
+    client.close();
+  });
   scenario('what the bridge keeps is bounded, and a call over HTTP/2 needs no bridge', { filters: BRIDGE }, async (s) => {
     s.server.onCall = (call) => call.answer(['x'.repeat(2 << 20)]);
     const large = await bridged(s, 'application/grpc', grpcFrame(Buffer.from('hi')));
-    assert.match(large.head, /^http\/1.1 200 [\s\S]*grpc-status: 2\r\n/);
+    assert.match(large.head, /^http\/1.1 503 [\s\S]*grpc-status: 2\r\n/);
     assert.equal((await s.client.call()).body.length, 5 + (2 << 20));
   });
 }

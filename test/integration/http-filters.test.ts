@@ -218,4 +218,27 @@ for (const [engine, create] of engines()) {
     await up.isOverSoon();
     assert.deepEqual(await proxy.logged(1), ['403 bad_body -']);
   });
+
+  test(`${engine}: a filter that answers when there is a tunnel already ends it`, async (context) => {
+    let call: FilterCall | undefined;
+    const filter: StreamFilter = {
+      onRequestHead: (its) => {
+        call = its;
+        return VERDICT.CONTINUE;
+      },
+    };
+    const routes = '- match: { prefix: / }\n  route: { cluster: up, upgrade_configs: [{ upgrade_type: websocket }] }';
+    const { proxy, upstream, client } = await setup(context, [filter], routes);
+    client.send('GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n');
+    const up = await upstream.accepts();
+    await up.receivesHead();
+    up.send('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    await client.receivesHead();
+    assert.equal(proxy.stat('http.in.downstream_cx_upgrades_active'), 1);
+    call?.reply(refusal(), 'refused_late');
+    await client.isOverSoon();
+    assert.equal(proxy.stat('http.in.downstream_cx_upgrades_active'), 0);
+    assert.equal(proxy.stat('cluster.up.upstream_rq_active'), 0);
+    assert.deepEqual(await proxy.logged(1), ['101 refused_late -']);
+  });
 }

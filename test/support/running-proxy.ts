@@ -50,6 +50,11 @@ export class RunningProxy {
     const definition = this.#stats.definitions.get(name);
     return definition === undefined ? 0 : this.#stats.slabs[definition.slab][definition.index];
   }
+  /** All gauges with their values. */
+  gauges(): [name: string, value: number][] {
+    const gauges = [...this.#stats.definitions.values()].filter(({ kind }) => kind === 'gauge');
+    return gauges.map(({ name, slab, index }) => [name, this.#stats.slabs[slab][index]]);
+  }
   async logged(count: number): Promise<string[]> {
     await eventually(() => this.logs.length >= count, `only ${this.logs.length} lines logged`);
     return this.logs;

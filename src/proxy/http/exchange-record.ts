@@ -1,5 +1,6 @@
 import { grpcOfHttp } from '../../protocol/grpc/status.js';
 import type { Head } from '../../protocol/head.js';
+import type { Upstream } from '../../stream/upstream.js';
 import type { LogRecord } from '../access-log/access-log.js';
 import type { Exchange } from './exchange.js';
 import type { HttpManager } from './http-manager.js';
@@ -54,6 +55,10 @@ export class ExchangeRecord {
   /** The trailers of the response, for logs that print of them. The record was begun. */
   keepTrailers(trailers: Uint8Array): void {
     (this.#record as LogRecord).responseTrailers = trailers.slice();
+  }
+  /** What carries the request: it is given back before the request is logged. The record was begun. */
+  keepUpstream(upstream: Upstream): void {
+    (this.#record as LogRecord).upstreamLocal = upstream.local;
   }
   /** Why no connection could be had. The record was begun. */
   setTransportFailure(text: string): void {
@@ -111,6 +116,6 @@ export class ExchangeRecord {
       record.upstreamHost = upstreamHost.address;
       record.upstreamHostname = upstreamHost.hostname;
     }
-    if (exchange.upstream !== undefined) record.upstreamLocal = exchange.upstream.local;
+    if (exchange.upstream !== undefined) this.keepUpstream(exchange.upstream);
   }
 }

@@ -105,6 +105,10 @@ export class Exchange {
     this.upgrade = '';
     this.webSocketKey = '';
     this.isGrpc = false;
+    // Of HTTP/2 the request before was another client's.
+    this.origin.internal = false;
+    this.origin.edge = false;
+    this.origin.remote = undefined;
     this.grpcStatus = -1;
     this.grpcTimeoutMs = -1;
     this.madeRequestId = false;

@@ -39,6 +39,8 @@ export class HttpConnection implements ConnectionHandler, StreamOwner, TimerOwne
   #requests = 0;
   /** Old enough: the next response is the last. */
   #isLeaving = false;
+  /** HTTP/2: its client knows. To tell it twice would give up on what is on its way to us (`Engine.drain`). */
+  #isTold = false;
   #timer = 0;
   /** The requests of HTTP/1. */
   #stream: HttpStream | undefined = undefined;
@@ -149,6 +151,8 @@ export class HttpConnection implements ConnectionHandler, StreamOwner, TimerOwne
 
   /** No further request on this connection. */
   drain(): void {
+    if (this.#isTold) return;
+    this.#isTold = this.#version === 2;
     this.#manager.stats.cxDrainClose.inc();
     this.#context.engine.drain(this.handle);
   }
@@ -167,9 +171,11 @@ export class HttpConnection implements ConnectionHandler, StreamOwner, TimerOwne
     return this.#manager;
   }
   get isLastRequest(): boolean {
+    if (this.#isTold) return false;
     if (this.#isLeaving) return true;
     const { maxRequestsPerConnection } = this.#manager.config;
     if (maxRequestsPerConnection === 0 || this.#requests < maxRequestsPerConnection) return false;
+    this.#isTold = this.#version === 2;
     this.#manager.stats.cxMaxRequestsReached.inc();
     return true;
   }
@@ -204,9 +210,12 @@ export class HttpConnection implements ConnectionHandler, StreamOwner, TimerOwne
     if (kind === TIMER.LIFE) {
       this.#manager.stats.cxMaxDurationReached.inc();
       this.#isLeaving = true;
-      // A request may be on its way to us: an idle connection is told with the next response, or closed when the time to drain is over.
-      if (!this.isActive) this.#timer = this.#context.wheel.start(now + this.#manager.config.drainTimeoutMs, this, TIMER.DRAIN);
-    } else if (!this.isActive) this.drain();
+      // A request may be on its way to us: an idle connection is told with the next response, or closed when the time to drain is over. That of HTTP/2 is told now.
+      if (this.#version === 2) this.drain();
+      if (this.#version === 2 || !this.isActive)
+        this.#timer = this.#context.wheel.start(now + this.#manager.config.drainTimeoutMs, this, TIMER.DRAIN);
+    } else if (this.#version === 2) this.#context.engine.drain(this.handle);
+    else if (!this.isActive) this.drain();
   }
 
   #takeNewConfiguration(): void {

@@ -143,10 +143,6 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
 
     if (manager.needsAddress || config.xffTrustedHops > 0 || head.lineOf(LINE.X_FORWARDED_FOR) >= 0) {
       findOrigin(head, config, this.exchange.info?.remote, this.exchange.origin);
-    } else {
-      this.exchange.origin.internal = false;
-      this.exchange.origin.edge = false;
-      this.exchange.origin.remote = undefined;
     }
     const refusal = readTarget(manager, this.exchange, head);
     if (refusal !== undefined) {
@@ -457,8 +453,9 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const head = known ?? engine.head(this.handle);
     this.exchange.upstream = connection;
     if (head === undefined) {
-      // The request is not there any more: its connection is about to be told closed.
+      // The request is not there any more: its connection is about to be told closed, if not already by its own end.
       this.#dropUpstream();
+      engine.close(this.handle, 'flush');
       return;
     }
     const now = this.#context.now;
@@ -472,6 +469,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     const edits = requestEdits(this.#manager, this.exchange, this.#record, head, this.#expectedTimeout(now));
     // A stream that comes too late on a connection that goes away was not processed, whatever its method.
     if (exchange.retry.on !== 0 || (connection.isReused && (exchange.replayable || connection.isStream))) edits.flag(EDIT_FLAG.RETAIN);
+    if (this.#manager.logs) this.#record.keepUpstream(connection);
     this.exchange.upstreamStart = now;
     this.exchange.firstUpstreamByte = -1;
     this.#phase = PHASE.SENT;
@@ -542,6 +540,12 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       this.#upstreamFailed('reset', 'protocol_error', RESPONSE_FLAG.UPE, '');
       return;
     }
+    if (upgrade !== '' && this.#isStream && !connection.isStream && status >= 200 && status < 300) {
+      // RFC 8441 §5: to a client of HTTP/2 it would say that the tunnel is there.
+      this.#dropUpstream();
+      this.#reply(502, 'upgrade_failed', RESPONSE_FLAG.UPE, BODY.of('the upstream answered without the upgrade'));
+      return;
+    }
     const now = this.#context.now;
     this.exchange.firstUpstreamByte = now;
     if (this.exchange.isGrpc) this.exchange.grpcStatus = parseGrpcStatus(head.known('grpc-status'));
@@ -577,7 +581,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     // A client of HTTP/1.0 learns the end of a body of unknown length from our FIN alone: a broken one must end with RST, as a broken stream does.
     this.#responseEndsWithConnection = this.#isStream || (head.contentLength < 0 && (this.exchange.flags & HEAD_FLAG.HTTP_11) === 0);
     const edits = responseEdits(manager, this.exchange, this.#record, head, now);
-    if (isUpgraded) acceptUpgrade(this.exchange, edits, connection.isStream, this.#isStream);
+    if (isUpgraded) acceptUpgrade(this.exchange, head, edits, connection.isStream, this.#isStream);
     if (this.#owner.isLastRequest) edits.flag(EDIT_FLAG.CLOSE);
     if (tunnels) edits.flag(EDIT_FLAG.TUNNEL | (isUpgraded && !this.#isStream ? EDIT_FLAG.UPGRADE : 0));
     const result = engine.forward(connection.handle, this.handle, edits);
@@ -640,7 +644,9 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       this.#attempt(undefined, reason !== 'refused');
       return;
     }
-    this.#upstreamFailed(reason === 'refused' ? 'refused' : 'reset', why, flag, '', errno);
+    // What a GOAWAY leaves behind was not processed, whatever the error in it.
+    const isRefused = reason === 'refused';
+    this.#upstreamFailed(isRefused ? 'refused' : 'reset', why, flag, '', isRefused ? 'REFUSED_STREAM' : errno);
   }
   /** Whether a request may be sent once more although nobody has configured a retry: the peer has not processed it, or cannot be harmed by a second one. */
   #maySendAnew(connection: Upstream, reason: CloseReason): boolean {
@@ -721,6 +727,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     }
     // What the attempt before has brought is nobody's any more.
     this.exchange.firstUpstreamByte = -1;
+    this.exchange.grpcStatus = -1;
     this.#phase = PHASE.BACKOFF;
     this.#deadlines.retry = now + (askedMs ?? this.exchange.retry.next(Math.random()));
     this.#deadlines.arm(this.#deadlines.retry);
@@ -811,6 +818,7 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     this.exchange.details = details;
     this.exchange.responseFlags |= flag;
     this.#manager.stats.rqTxReset.inc();
+    if (this.#phase === PHASE.TUNNEL) this.#manager.stats.cxUpgradesActive.dec();
     this.#dropUpstream();
     this.#context.engine.close(this.handle, this.#responseEndsWithConnection ? 'reset' : 'flush');
     this.#complete();
@@ -1014,10 +1022,10 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       this.#reply(requestDone ? 504 : 408, details, RESPONSE_FLAG.UMSDR, BODY.of('upstream max stream duration reached'), '', '', !requestDone);
     }
   }
-  #closeTunnel(details: string, flag: number): void {
+  #closeTunnel(details: string, flag: number, how: 'flush' | 'reset' = 'flush'): void {
     this.exchange.details = details;
     this.exchange.responseFlags |= flag;
-    this.#context.engine.close(this.handle, 'flush');
+    this.#context.engine.close(this.handle, how);
   }
   #watchAttempt(idleMs: number, now: number): void {
     this.#try ??= new QuietWatch();
@@ -1047,7 +1055,9 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     if (this.#deadlines.idle !== NEVER) return;
     this.#manager.stats.rqIdleTimeout.inc();
     if (this.#phase === PHASE.TUNNEL) {
-      this.#closeTunnel('stream_idle_timeout', RESPONSE_FLAG.SI);
+      // What a client does not take in all that time it will not take any more.
+      const holds = (this.#context.engine.traffic(this.handle)?.queued ?? 0) > 0;
+      this.#closeTunnel('stream_idle_timeout', RESPONSE_FLAG.SI, holds ? 'reset' : 'flush');
     } else if (this.#responseStarted) this.#abort('stream_idle_timeout', RESPONSE_FLAG.SI);
     else
       this.#reply(

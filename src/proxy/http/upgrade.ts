@@ -25,12 +25,13 @@ export function appendRequestUpgrade(exchange: Exchange, head: Head, edits: Edit
 }
 
 /** Makes the response that accepts an upgrade what the client's protocol has for it: 101 in HTTP/1, 200 in HTTP/2. */
-export function acceptUpgrade(exchange: Exchange, edits: Edits, fromStream: boolean, toStream: boolean): void {
+export function acceptUpgrade(exchange: Exchange, head: Head, edits: Edits, fromStream: boolean, toStream: boolean): void {
   if (fromStream === toStream) return;
   edits.status(toStream ? 200 : 101);
   if (toStream) return;
   edits.append('upgrade', exchange.upgrade);
-  if (exchange.webSocketKey === '') return;
+  // A proxy behind us may have passed the key on to a server of HTTP/1, and its answer back.
+  if (exchange.webSocketKey === '' || head.indexOf('sec-websocket-accept') >= 0) return;
   const accept = createHash('sha1')
     .update(exchange.webSocketKey + WEBSOCKET_GUID)
     .digest('base64');

@@ -225,6 +225,7 @@ export class ActiveFilters implements FilterCall {
 
   /** False: a filter keeps the response; those after it do not see it, but `response` when it is over. */
   responseHead(head: Head): boolean {
+    this.#keeper = 0;
     for (let i = this.#filters.length - 1; i >= 0; i--) {
       if (this.#filters[i].onResponseHead?.(this, head) !== VERDICT.STOP) continue;
       this.#keeper = i;

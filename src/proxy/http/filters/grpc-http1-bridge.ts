@@ -1,5 +1,5 @@
 import type { Edits } from '../../../protocol/edits.js';
-import { isGrpcHead } from '../../../protocol/grpc/request.js';
+import { isGrpc, isGrpcHead } from '../../../protocol/grpc/request.js';
 import { GRPC } from '../../../protocol/grpc/status.js';
 import { TrailerLines } from '../../../protocol/grpc/trailer-lines.js';
 import type { Head } from '../../../protocol/head.js';
@@ -16,6 +16,8 @@ export interface GrpcBridgeOptions {
 
 const PROTOBUF = 'application/x-protobuf';
 const PREFIX_BYTES = 5;
+/** Of a call with a status other than OK. */
+const FAILED = 503;
 /** Longest answer that is kept until its trailers have come, and longest request of unknown length that is kept until its end. */
 const MAX_BYTES = 1024 * 1024;
 /** What the proxy writes itself, and what is about bytes that are not sent as they came. */
@@ -46,6 +48,10 @@ class BridgeStream implements StreamFilter {
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #status = 0;
+  /** The response waits for its trailers. */
+  #isKept = false;
+  /** The response is one head, which says that the call has failed. */
+  #isTrailersOnly = false;
   #lines: [string, string][] = [];
 
   constructor(ignoreQuery: boolean, upgrades: boolean, contentLength: number) {
@@ -83,8 +89,13 @@ class BridgeStream implements StreamFilter {
     return joined([prefix(body.length), body]);
   }
 
-  onResponseHead(_call: FilterCall, head: Head): Verdict {
-    if (head.ends) return VERDICT.CONTINUE;
+  onResponseHead({ exchange }: FilterCall, head: Head): Verdict {
+    this.#isKept = false;
+    this.#isTrailersOnly = head.ends && exchange.grpcStatus > GRPC.OK;
+    if (this.#isTrailersOnly) exchange.status = FAILED;
+    // What is no gRPC comes from something in between: its text is no message.
+    if (head.ends || !isGrpc(head)) return VERDICT.CONTINUE;
+    this.#isKept = true;
     this.#status = head.status;
     // Of an attempt before.
     this.#lines = [];
@@ -98,17 +109,25 @@ class BridgeStream implements StreamFilter {
     else if (type !== undefined) this.#lines.push(['content-type', type]);
     return VERDICT.STOP;
   }
-  onResponseBody(call: FilterCall, bytes: Uint8Array): undefined {
+  changeResponse(_call: FilterCall, _head: Head, edits: Edits): void {
+    if (this.#isTrailersOnly) edits.status(FAILED);
+  }
+  onLocalReply(_call: FilterCall, reply: LocalReply): void {
+    if (reply.grpcStatus > GRPC.OK) reply.status = FAILED;
+  }
+  onResponseBody(call: FilterCall, bytes: Uint8Array): Uint8Array | undefined {
+    if (!this.#isKept) return bytes;
     if (!this.#keep(bytes)) call.reply(refusal(500, 'Internal Server Error'), 'response_payload_too_large');
   }
   onResponseEnd(call: FilterCall): undefined {
+    if (!this.#isKept) return;
     const trailers = new TrailerLines().begin(call.trailers);
     while (trailers.next())
       if (trailers.is('grpc-status') || trailers.is('grpc-message')) this.#lines.push([trailers.name.toLowerCase(), trailers.value]);
     const { grpcStatus } = call.exchange;
     const body = this.#takeKept();
     call.respond({
-      status: grpcStatus === GRPC.OK || grpcStatus < 0 ? this.#status : 503,
+      status: grpcStatus === GRPC.OK || grpcStatus < 0 ? this.#status : FAILED,
       body: this.#upgrades ? body.subarray(PREFIX_BYTES) : body,
       contentType: '',
       grpcStatus,
