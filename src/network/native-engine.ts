@@ -503,7 +503,8 @@ class SocketEngine implements Engine {
       options.source?.port ?? 0,
       ...this.#numbersOf(options),
     );
-    if (connection === 0) throw new ConfigError(`not an address: ${ip}${path} from ${options.source?.ip ?? 'any'}`);
+    if (connection === 0)
+      throw new ConfigError(`no connection to ${ip}${path} from ${options.source?.ip ?? 'any'}: not an address, or too many connections and streams`);
     this.#own(connection, handler);
     this.#startFrames(connection, options.profile);
     return connection;

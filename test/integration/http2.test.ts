@@ -309,6 +309,24 @@ for (const [engine, create] of engines()) {
     assert.equal(upstream.sessions.length, 2);
   });
 
+  test(`${engine}: clients that do not read what they asked for leave the others their part of a shared connection`, async (context) => {
+    const body = randomBytes(300_000);
+    const upstream = await server(context, {
+      onRequest: (stream) => {
+        stream.respond({ ':status': 200 });
+        stream.end(body);
+      },
+    });
+    const proxy = await set(context, { upstreams: [upstream.port], cluster: HTTP2_CLUSTER });
+    for (let i = 0; i < 6; i++) {
+      const stalled = (await client(context, proxy, { settings: { initialWindowSize: 0 } })).request({ ':path': '/' });
+      stalled.on('error', () => {});
+      await new Promise((resolve) => stalled.once('response', resolve));
+    }
+    assert.deepEqual((await ask(await client(context, proxy), { ':path': '/' })).body, body);
+    assert.equal(upstream.sessions.length, 1);
+  });
+
   test(`${engine}: a route's time is over for one stream, not for its neighbours`, async (context) => {
     const upstream = await server(context, {
       onStream: (stream, headers) => {

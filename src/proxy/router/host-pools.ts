@@ -246,7 +246,10 @@ export class HostPools {
   #makeHttp2(priority: ForwardAction['priority']): Http2Pool {
     const { config } = this.#cluster;
     const { engine, wheel, profiles, streamFraming } = this.#context;
-    const profile = profiles.get({ ...upstreamProfile(this.#cluster, streamFraming), streamOptions: streamFraming.options(config.http.streams) });
+    const profile = profiles.get({
+      ...upstreamProfile(this.#cluster, streamFraming),
+      streamOptions: streamFraming.options({ connectionWindow: UPSTREAM_CONNECTION_WINDOW, ...config.http.streams }),
+    });
     const pool = new Http2Pool(engine, wheel, new HostAccount(this.#context, this.#cluster, this.#host, priority, this.#bound, true), {
       connect: connectOptions(config, this.#host, profile),
       maxStreams: config.http.maxConcurrentStreams,
@@ -285,6 +288,12 @@ export function probeConnectOptions(
 /** The pool for an HTTP request to `host`; made where it is the first. */
 export const poolOf = (context: PoolContext, cluster: Cluster, host: Host, priority: ForwardAction['priority'], isHttp2: boolean): UpstreamPool =>
   poolsOf(context, cluster, host).get(priority, isHttp2);
+
+/**
+ * Bytes of DATA that a host may send on one connection before some are taken, where nothing is configured. Many clients share it: those who do not read must
+ * not use up what the others need, and each of them holds one stream's window at most.
+ */
+const UPSTREAM_CONNECTION_WINDOW = 16 * 1024 * 1024;
 
 /** All pools of a host. */
 export function poolsOf(context: PoolContext, cluster: Cluster, host: Host): HostPools {
