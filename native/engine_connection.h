@@ -131,6 +131,7 @@ struct Engine::Streams {
   size_t count = 0;
   uint64_t shown_in = 0;           ///< the batch that tells of the newest stream
   int32_t limit = -1;              ///< what kStreamLimit has told
+  bool takes_upgrades = false;     ///< and this
   uint32_t unsent = 0;             ///< of these, whose request has not been sent
   std::vector<Handle> blocked;     ///< those with bytes that wait, in turn
   bool holds_senders = false;      ///< some sender waits for the connection's output to shrink

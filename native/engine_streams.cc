@@ -144,9 +144,11 @@ size_t Engine::take_streams(Connection& connection, std::span<const uint8_t> inp
         break;
       case kEventSettings:
         on_window(connection, 0);
-        if (const auto limit = static_cast<int32_t>(std::min(codec.max_streams(), kMaxStreamLimit)); !connection.is_downstream() && limit != streams.limit) {
+        if (const auto limit = static_cast<int32_t>(std::min(codec.max_streams(), kMaxStreamLimit));
+            !connection.is_downstream() && (limit != streams.limit || codec.peer_allows_connect() != streams.takes_upgrades)) {
           streams.limit = limit;
-          emit(EventKind::kStreamLimit, connection.handle, limit);
+          streams.takes_upgrades = codec.peer_allows_connect();
+          emit(EventKind::kStreamLimit, connection.handle, limit, streams.takes_upgrades ? 1 : 0);
         }
         break;
       case kEventSettingsAck:

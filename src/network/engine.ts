@@ -179,8 +179,8 @@ export interface ConnectionHandler {
   onProtocol?(connection: number, profile: Profile): void;
   /** The peer has opened a stream. Gives who takes its events; undefined refuses it (REFUSED_STREAM). */
   onStream?(connection: number, stream: number): ConnectionHandler | undefined;
-  /** Upstream: the peer takes so many streams at once. Called when its SETTINGS have come, and when they change. */
-  onStreamLimit?(connection: number, streams: number): void;
+  /** Upstream: the peer takes so many streams at once, and extended CONNECT (RFC 8441) or not. Called when its SETTINGS have come, and when they change. */
+  onStreamLimit?(connection: number, streams: number, takesUpgrades: boolean): void;
   /** Upstream: no further stream can be opened here. Those that the peer will not process have been closed as `refused`; others go on. `error`: name of RFC 9113 §7. */
   onGoAway?(connection: number, error: string): void;
   /** What `ping` asked for has come back. */

@@ -247,7 +247,7 @@ class SocketEngine implements Engine {
       } else if (kind === EVENT.STREAM) {
         this.#onStream(events[at + 2], handle);
       } else if (kind === EVENT.STREAM_LIMIT) {
-        handler?.onStreamLimit?.(handle, events[at + 2]);
+        handler?.onStreamLimit?.(handle, events[at + 2], events[at + 3] === 1);
       } else if (kind === EVENT.GO_AWAY) {
         handler?.onGoAway?.(handle, streamErrorName(events[at + 2] >>> 0));
       } else if (kind === EVENT.PONG) {

@@ -430,7 +430,7 @@ class NodeEngine implements Engine {
         handler.onProtocol?.(handle, event.number);
         return;
       case EVENT.STREAM_LIMIT:
-        handler.onStreamLimit?.(handle, event.number);
+        handler.onStreamLimit?.(handle, event.number, event.flags === 1);
         return;
       case EVENT.GO_AWAY:
         handler.onGoAway?.(handle, event.text);

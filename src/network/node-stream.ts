@@ -21,6 +21,7 @@ export class StreamSet {
   readonly waiting = new Set<NodeStream>();
   /** What `onStreamLimit` said last. */
   limit = -1;
+  takesUpgrades = false;
   settingsMs = 0;
   settingsTimer: NodeJS.Timeout | undefined;
   isDraining = false;

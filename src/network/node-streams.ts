@@ -192,9 +192,11 @@ export class Streams {
   }
   #tellLimit(connection: NodeConnection, set: StreamSet): undefined {
     const limit = Math.min(set.codec.maxStreams, MOST_STREAMS);
-    if (connection.isDownstream || limit === set.limit) return;
+    const takesUpgrades = set.codec.peerAllowsConnect;
+    if (connection.isDownstream || (limit === set.limit && takesUpgrades === set.takesUpgrades)) return;
     set.limit = limit;
-    this.#core.emit(EVENT.STREAM_LIMIT, connection, limit);
+    set.takesUpgrades = takesUpgrades;
+    this.#core.emit(EVENT.STREAM_LIMIT, connection, limit, takesUpgrades ? 1 : 0);
   }
   #onGoAway(connection: NodeConnection, set: StreamSet, { low, error }: StreamEvent): undefined {
     if (connection.isDownstream) return;

@@ -33,6 +33,7 @@ export const POOLED = { CONNECTING: 0, IDLE: 1, BUSY: 2, CLOSING: 3 } as const;
 /** One upstream connection. `user` is set while BUSY. */
 export class PooledConnection implements ConnectionHandler, Upstream {
   readonly isStream = false;
+  readonly takesUpgrades = true;
   readonly pool: Http1Pool;
   handle = 0;
   state: number = POOLED.CONNECTING;

@@ -35,7 +35,7 @@ class FakeEngine {
   }
   /** The peer's SETTINGS have come. */
   allows(handle: number, streams: number): void {
-    this.handlers.get(handle)?.onStreamLimit?.(handle, streams);
+    this.handlers.get(handle)?.onStreamLimit?.(handle, streams, false);
   }
   goesAway(handle: number): void {
     this.handlers.get(handle)?.onGoAway?.(handle, 'NO_ERROR');

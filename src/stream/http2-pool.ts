@@ -58,6 +58,7 @@ class Http2Upstream implements ConnectionHandler {
   active = 0;
   limit = 0;
   requests = 0;
+  takesUpgrades = false;
   /** When its last request began or ended. */
   lastUse = 0;
   /** A request was lost with it. */
@@ -73,7 +74,8 @@ class Http2Upstream implements ConnectionHandler {
     this.#local ??= this.pool.engine.info(this.handle)?.local;
     return this.#local;
   }
-  onStreamLimit(_connection: number, streams: number): void {
+  onStreamLimit(_connection: number, streams: number, takesUpgrades: boolean): void {
+    this.takesUpgrades = takesUpgrades;
     this.pool.onStreamLimit(this, streams);
   }
   onGoAway(): void {
@@ -106,6 +108,9 @@ class UpstreamStream implements ConnectionHandler, Upstream {
 
   constructor(connection: Http2Upstream) {
     this.connection = connection;
+  }
+  get takesUpgrades(): boolean {
+    return this.connection.takesUpgrades;
   }
   get isReused(): boolean {
     return this.connection.requests > 1;

@@ -7,6 +7,8 @@ export interface Upstream {
   /** Of the connection, or of the stream: what the engine is given. */
   readonly handle: number;
   readonly isStream: boolean;
+  /** It takes a request for an upgrade: a stream, where its peer has offered extended CONNECT (RFC 8441 §3). */
+  readonly takesUpgrades: boolean;
   /** Its connection has served requests before, so that it may have died unnoticed. */
   readonly isReused: boolean;
   /** Our end's address. */

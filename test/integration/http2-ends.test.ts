@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { data, goAway, headers } from '../../codecs/http2/framing/test-support.js';
+import { SETTING } from '../../codecs/http2/spec.js';
 import { engines } from '../support/engines.js';
 import { http2Cluster } from '../support/http2-config.js';
 import { type Fields, get, Http2Peer, Http2Server, NO_WINDOW, type PeerOptions, post } from '../support/http2-peer.js';
@@ -26,8 +27,8 @@ for (const [engine, create] of engines()) {
     context.after(() => peer.close());
     return peer;
   };
-  const http2Server = async (context: TestContext): Promise<Http2Server> => {
-    const server = await Http2Server.open();
+  const http2Server = async (context: TestContext, options: PeerOptions = {}): Promise<Http2Server> => {
+    const server = await Http2Server.open(() => options);
     context.after(() => server.close());
     return server;
   };
@@ -70,7 +71,7 @@ for (const [engine, create] of engines()) {
   });
 
   test(`${engine}: sec-websocket-accept is said once, also where another proxy has passed it on`, async (context) => {
-    const server = await http2Server(context);
+    const server = await http2Server(context, { settings: [[SETTING.ENABLE_CONNECT_PROTOCOL, 1]] });
     server.onRequest = (peer, stream) => peer.send(headers(stream, [...OK, ['sec-websocket-accept', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=']], false));
     const proxy = await set(context, { upstreams: [server.port], cluster: http2Cluster('allow_connect: true'), manager: WEBSOCKETS });
     const one = await connect(proxy.port('web'));

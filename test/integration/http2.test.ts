@@ -508,6 +508,23 @@ typed_extension_protocol_options:
     await up.isOverSoon();
   });
 
+  test(`${engine}: an upgrade does not go to a server that has not offered extended CONNECT`, async (context) => {
+    const upstream = await server(context);
+    const proxy = await set(context, {
+      upstreams: [upstream.port],
+      cluster: HTTP2_CLUSTER,
+      manager: 'upgrade_configs: [{ upgrade_type: websocket }]',
+      log: LOG,
+    });
+    const one = await connect(proxy.port('web'));
+    context.after(() => one.close());
+    one.send('GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n');
+    assert.match(await one.receivesHead(), /^HTTP\/1\.1 503 /);
+    assert.match((await proxy.logged(1))[0], /upgrade_not_offered/);
+    assert.equal(upstream.requests, 0);
+    assert.equal(proxy.stat('cluster.up.upstream_rq_active'), 0);
+  });
+
   test(`${engine}: an upgrade of HTTP/1 becomes an extended CONNECT`, async (context) => {
     const upstream = await server(
       context,

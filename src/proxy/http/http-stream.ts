@@ -458,6 +458,10 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
       engine.close(this.handle, 'flush');
       return;
     }
+    if (this.exchange.upgrade !== '' && !connection.takesUpgrades) {
+      this.#reply(503, 'upgrade_not_offered', RESPONSE_FLAG.UPE, BODY.of('the upstream does not take upgrades: it has not offered extended CONNECT'));
+      return;
+    }
     const now = this.#context.now;
     if (!this.#continued && (this.exchange.flags & HEAD_FLAG.EXPECT_CONTINUE) !== 0 && !this.#manager.config.proxy100Continue) {
       this.#continued = true;
