@@ -7,9 +7,9 @@
  *
  * Needs `npm run prebuild` first. The compiled tests and the prebuilds are copied to a temporary folder, without build/, so that nothing else is loaded.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root, setUp } from '../src/cli/setup.mjs';
 
@@ -65,15 +65,24 @@ async function main() {
       const emulator = arch === process.arch ? [] : ['qemu-aarch64-static', '-L', ARM64_LIBRARY];
       const run = (args) => {
         const [command, ...rest] = [...emulator, node, ...args];
-        return spawnSync(command, rest, {
+        const child = spawn(command, rest, {
           cwd: folder,
-          encoding: 'utf8',
           timeout: TIMEOUT_MS[arch],
+          stdio: ['ignore', 'pipe', 'pipe'],
           env: { ...process.env, SLUICE_BACKEND: 'native', SLUICE_TEST_SLOWNESS: arch === process.arch ? '1' : '10' },
+        });
+        const result = { status: null, signal: null, stdout: '', stderr: '', error: undefined };
+        for (const name of ['stdout', 'stderr'])
+          child[name].setEncoding('utf8').on('data', (text) => {
+            result[name] += text;
+          });
+        return new Promise((resolve) => {
+          child.on('error', (error) => resolve({ ...result, error }));
+          child.on('close', (status, signal) => resolve({ ...result, status, signal }));
         });
       };
       const started = Date.now();
-      const loaded = run(['-e', "require('node-gyp-build')(process.cwd()); console.log(process.version, process.arch)"]);
+      const loaded = await run(['-e', "require('node-gyp-build')(process.cwd()); console.log(process.version, process.arch)"]);
       if (loaded.error !== undefined)
         throw new Error(
           `${platform}: ${loaded.error.message}${emulator.length > 0 ? ' (Debian: apt-get install qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross)' : ''}`,
@@ -85,16 +94,20 @@ async function main() {
         failed++;
         continue;
       }
-      // One file after the other in its own process: the runner would start its children without the emulator.
-      for (const file of files) {
-        const { status, signal, stdout, stderr } = run(['--test-reporter=spec', file]);
-        const passed = stdout.match(/ℹ pass (\d+)/)?.[1] ?? '?';
-        console.log(`sluice: ${platform}: ${file}: ${status === 0 ? `${passed} passed` : `FAILED (${signal ?? `code ${status}`})`}`);
-        if (status !== 0) {
-          failed++;
-          console.log(`${stdout}${stderr}`);
+      // Each file in its own process, as many as there are processors: the runner would start its children without the emulator.
+      const left = [...files];
+      const work = async () => {
+        for (let file = left.shift(); file !== undefined; file = left.shift()) {
+          const { status, signal, stdout, stderr } = await run(['--test-reporter=spec', file]);
+          const passed = stdout.match(/ℹ pass (\d+)/)?.[1] ?? '?';
+          console.log(`sluice: ${platform}: ${file}: ${status === 0 ? `${passed} passed` : `FAILED (${signal ?? `code ${status}`})`}`);
+          if (status !== 0) {
+            failed++;
+            console.log(`${stdout}${stderr}`);
+          }
         }
-      }
+      };
+      await Promise.all(Array.from({ length: availableParallelism() }, work));
       console.log(`sluice: ${platform}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
       rmSync(join(folder, `node-${platform.replace('@', '-')}`), { recursive: true, force: true });
     }
