@@ -11,6 +11,7 @@ import type { Address, CloseReason, ConnectionHandler, ConnectOptions, Engine, F
 import type { Head } from '../protocol/head.js';
 import type { ConnectionAccount } from './connection-account.js';
 import type { Upstream, UpstreamPool, UpstreamUser } from './upstream.js';
+import { WaitingLine } from './waiting-line.js';
 
 /** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
 export interface PoolOwner extends ConnectionAccount {
@@ -103,7 +104,7 @@ export class Http1Pool implements UpstreamPool {
   /** Idle connections, the one used last on top. */
   readonly #idle: PooledConnection[] = [];
   /** Those who wait, the first in front. */
-  readonly #waiting: UpstreamUser[] = [];
+  readonly #waiting: WaitingLine;
   /** All that are not closed, whatever their state. */
   readonly #open = new Set<PooledConnection>();
   #connecting = 0;
@@ -112,6 +113,7 @@ export class Http1Pool implements UpstreamPool {
   constructor(engine: Engine, owner: PoolOwner, options: PoolOptions) {
     this.engine = engine;
     this.owner = owner;
+    this.#waiting = new WaitingLine(owner);
     this.#options = options;
   }
 
@@ -144,20 +146,14 @@ export class Http1Pool implements UpstreamPool {
    * Idle connections are not looked at: whose reused connection has just died wants none of their age.
    */
   enqueue(user: UpstreamUser): boolean {
-    if (!this.owner.mayWait()) return false;
-    this.owner.waiting(1);
-    this.#waiting.push(user);
+    if (!this.#waiting.join(user)) return false;
     this.#connectMore();
     return true;
   }
 
   /** `user` waits no longer. False: it did not wait here. */
   cancel(user: UpstreamUser): boolean {
-    const index = this.#waiting.indexOf(user);
-    if (index < 0) return false;
-    this.#waiting.splice(index, 1);
-    this.owner.waiting(-1);
-    return true;
+    return this.#waiting.leave(user);
   }
 
   /** A request is over and the engine calls its connection REUSABLE: it serves the next one, or is closed where a bound says so. */
@@ -190,7 +186,7 @@ export class Http1Pool implements UpstreamPool {
   /** Closes everything now; who waits or uses a connection is told. */
   destroy(): void {
     this.#draining = true;
-    this.#failWaiting('local', '');
+    this.#waiting.fail('local', '');
     for (const connection of [...this.#open]) {
       const { user } = connection;
       this.discard(connection);
@@ -219,7 +215,7 @@ export class Http1Pool implements UpstreamPool {
     this.#account(connection, reason === 'local', inUse, false);
     if (user !== undefined) user.onUpstreamClosed(connection, reason, errno);
     // Who waits was promised this connection; the next attempt would most likely end the same way (Envoy purges its pending streams too).
-    if (wasConnecting) this.#failWaiting(reason, errno);
+    if (wasConnecting) this.#waiting.fail(reason, errno);
     this.#afterClose();
   }
 
@@ -231,7 +227,6 @@ export class Http1Pool implements UpstreamPool {
       this.#idle.push(connection);
       return;
     }
-    this.owner.waiting(-1);
     this.#assign(connection, user);
     user.onPoolReady(connection);
   }
@@ -293,13 +288,6 @@ export class Http1Pool implements UpstreamPool {
     connection.user = undefined;
     this.owner.closed(Math.max(0, this.engine.now - connection.startedAt), local, inUse);
     if (goOn) this.#afterClose();
-  }
-
-  #failWaiting(reason: CloseReason, errno: string): void {
-    for (const user of this.#waiting.splice(0)) {
-      this.owner.waiting(-1);
-      user.onPoolFailure(reason, errno);
-    }
   }
 
   #afterClose(): void {

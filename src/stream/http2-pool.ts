@@ -14,6 +14,7 @@ import type { ConnectionAccount } from './connection-account.js';
 import { type KeepAlive, PingWatch } from './ping-watch.js';
 import type { TimerWheel } from './timers.js';
 import type { Upstream, UpstreamPool, UpstreamUser } from './upstream.js';
+import { WaitingLine } from './waiting-line.js';
 
 /** Bounds and accounting of a pool: the cluster's circuit breakers and statistics. */
 export interface Http2PoolOwner extends ConnectionAccount {
@@ -163,7 +164,7 @@ export class Http2Pool implements UpstreamPool {
   readonly #open = new Set<Http2Upstream>();
   /** Those that take requests, the oldest first: what is surplus falls idle. */
   readonly #ready: Http2Upstream[] = [];
-  readonly #waiting: UpstreamUser[] = [];
+  readonly #waiting: WaitingLine;
   readonly #free: UpstreamStream[] = [];
   #connecting = 0;
   #draining = false;
@@ -172,6 +173,7 @@ export class Http2Pool implements UpstreamPool {
     this.engine = engine;
     this.#wheel = wheel;
     this.owner = owner;
+    this.#waiting = new WaitingLine(owner);
     this.#options = options;
   }
   get openCount(): number {
@@ -196,18 +198,12 @@ export class Http2Pool implements UpstreamPool {
   }
 
   enqueue(user: UpstreamUser): boolean {
-    if (!this.owner.mayWait()) return false;
-    this.owner.waiting(1);
-    this.#waiting.push(user);
+    if (!this.#waiting.join(user)) return false;
     this.#connectMore();
     return true;
   }
   cancel(user: UpstreamUser): boolean {
-    const index = this.#waiting.indexOf(user);
-    if (index < 0) return false;
-    this.#waiting.splice(index, 1);
-    this.owner.waiting(-1);
-    return true;
+    return this.#waiting.leave(user);
   }
   drain(): void {
     this.#draining = true;
@@ -216,7 +212,7 @@ export class Http2Pool implements UpstreamPool {
   }
   destroy(): void {
     this.#draining = true;
-    this.#failWaiting('local', '');
+    this.#waiting.fail('local', '');
     for (const connection of [...this.#open]) this.engine.close(connection.handle, 'now');
   }
 
@@ -266,18 +262,16 @@ export class Http2Pool implements UpstreamPool {
     if (wasConnecting) this.owner.connectFailed(reason);
     this.owner.closed(Math.max(0, this.engine.now - connection.startedAt), reason === 'local' || reason === 'linger', connection.hasLost);
     // Who waits was promised this connection; the next attempt would most likely end the same way.
-    if (wasConnecting) this.#failWaiting(reason, errno);
+    if (wasConnecting) this.#waiting.fail(reason, errno);
     this.#connectMore();
   }
 
   /** Gives those who wait what has become free. */
   #serve(): void {
-    while (this.#waiting.length > 0) {
-      const user = this.#waiting[0];
+    for (let user = this.#waiting.first; user !== undefined; user = this.#waiting.first) {
       const upstream = this.take(user);
       if (upstream === undefined) break;
       this.#waiting.shift();
-      this.owner.waiting(-1);
       user.onPoolReady(upstream);
     }
     this.#connectMore();
@@ -340,11 +334,5 @@ export class Http2Pool implements UpstreamPool {
     if (connection.state !== STATE.READY) return;
     const index = this.#ready.indexOf(connection);
     if (index >= 0) this.#ready.splice(index, 1);
-  }
-  #failWaiting(reason: CloseReason, errno: string): void {
-    for (const user of this.#waiting.splice(0)) {
-      this.owner.waiting(-1);
-      user.onPoolFailure(reason, errno);
-    }
   }
 }
