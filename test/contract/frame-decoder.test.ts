@@ -165,26 +165,28 @@ function mendChecksum(decoder: FrameDecoder, layout: FrameLayout, bytes: Uint8Ar
   if (code === 'BAD_CHECKSUM') new DataView(bytes.buffer).setUint32(start + offset, crc32(bytes, start, start + offset));
 }
 
+/** All that can be wrong with a frame of a described layout. */
+const FAULTS = ['BAD_CHECKSUM', 'BAD_LENGTH', 'FRAME_TOO_LARGE', 'UNKNOWN_VARIANT', 'a field'];
+
 test('both see the same frames, tables, errors and offsets, wherever the input is cut', { skip }, () => {
   const seen = { whole: 0, partial: 0, faults: new Set<string>() };
-  fc.assert(
-    fc.property(layouts, inputs, limits, fc.nat({ max: 3 }), fc.boolean(), (layout, values, limit, start, mends) => {
-      const [plain, fast] = both(layout, limit);
-      const bytes = Uint8Array.from(values);
-      if (start > bytes.length) return;
-      if (mends) mendChecksum(plain, layout, bytes, start);
-      for (let end = start; end <= bytes.length; end++) {
-        const expected = see(plain, layout, bytes, start, end, end % 5);
-        assert.deepEqual(see(fast, layout, bytes, start, end, end % 5), expected);
-        if (expected.found === DECODED.WHOLE) seen.whole++;
-        if (expected.found === DECODED.PARTIAL) seen.partial++;
-        if (expected.code !== undefined) seen.faults.add(/^BAD_[FGP]\d/.test(expected.code) ? 'a field' : expected.code);
-      }
-    }),
-    { numRuns: RUNS },
-  );
+  const property = fc.property(layouts, inputs, limits, fc.nat({ max: 3 }), fc.boolean(), (layout, values, limit, start, mends) => {
+    const [plain, fast] = both(layout, limit);
+    const bytes = Uint8Array.from(values);
+    if (start > bytes.length) return;
+    if (mends) mendChecksum(plain, layout, bytes, start);
+    for (let end = start; end <= bytes.length; end++) {
+      const expected = see(plain, layout, bytes, start, end, end % 5);
+      assert.deepEqual(see(fast, layout, bytes, start, end, end % 5), expected);
+      if (expected.found === DECODED.WHOLE) seen.whole++;
+      if (expected.found === DECODED.PARTIAL) seen.partial++;
+      if (expected.code !== undefined) seen.faults.add(/^BAD_[FGP]\d/.test(expected.code) ? 'a field' : expected.code);
+    }
+  });
+  // Some faults are rare: again, where one was not among them.
+  for (let round = 0; round < 4 && seen.faults.size < FAULTS.length; round++) fc.assert(property, { numRuns: RUNS });
   assert.ok(seen.whole > 100 && seen.partial > 100, `too few frames to tell: ${seen.whole} whole, ${seen.partial} partial`);
-  assert.deepEqual([...seen.faults].sort(), ['BAD_CHECKSUM', 'BAD_LENGTH', 'FRAME_TOO_LARGE', 'UNKNOWN_VARIANT', 'a field']);
+  assert.deepEqual([...seen.faults].sort(), FAULTS);
 });
 
 test('both say the same of a fault, or of a frame, however many bytes follow it', { skip }, () => {
