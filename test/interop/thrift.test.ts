@@ -26,7 +26,6 @@ interface Protocol {
   readFieldEnd(): void;
   readString(): string;
   readI32(): number;
-  skip(type: number): void;
   flush(): void;
 }
 interface Connection extends EventEmitter {
@@ -75,7 +74,7 @@ function readStruct(input: Protocol): Map<number, string | number> {
     if (ftype === Type.STOP) break;
     if (ftype === Type.STRING) fields.set(fid, input.readString());
     else if (ftype === Type.I32) fields.set(fid, input.readI32());
-    else input.skip(ftype);
+    else assert.fail(`field ${fid} is of type ${ftype}, which the service does not have`);
     input.readFieldEnd();
   }
   input.readStructEnd();
