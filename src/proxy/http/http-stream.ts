@@ -471,8 +471,8 @@ export class HttpStream implements ConnectionHandler, UpstreamUser, DeadlineOwne
     exchange.replayable = (exchange.flags & REPLAYABLE) === REPLAYABLE && exchange.upgrade === '';
     if (exchange.attempts > 1 && this.#deadlines.isGrpc) exchange.grpcTimeoutMs = Math.max(1, this.#deadlines.stream - now);
     const edits = requestEdits(this.#manager, this.exchange, this.#record, head, this.#expectedTimeout(now));
-    // A stream that comes too late on a connection that goes away was not processed, whatever its method.
-    if (exchange.retry.on !== 0 || (connection.isReused && (exchange.replayable || connection.isStream))) edits.flag(EDIT_FLAG.RETAIN);
+    // A stream that its peer refuses, or that comes too late for it, was not processed, whatever its method.
+    if (exchange.retry.on !== 0 || connection.isStream || (connection.isReused && exchange.replayable)) edits.flag(EDIT_FLAG.RETAIN);
     if (this.#manager.logs) this.#record.keepUpstream(connection);
     this.exchange.upstreamStart = now;
     this.exchange.firstUpstreamByte = -1;
